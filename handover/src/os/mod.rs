@@ -1,0 +1,39 @@
+//! What differs between systems: mapping memory, files that carry locks, sleeping on a word of memory.
+//! Nothing else in this crate names a system, and nothing here knows what a segment is.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::*;
+
+/// How a file is opened and mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    ReadWrite,
+    ReadOnly,
+}
+
+/// Why the system refused something about a file, as far as users are told different things.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The file, or a folder on the way to it, does not exist.
+    Missing,
+    /// The name is taken.
+    Exists,
+    NotPermitted,
+    /// Memory or disk can't hold it.
+    NoRoom,
+    /// It is something else than a regular file.
+    NotRegular(&'static str),
+    /// The caller is the child of a fork, and the file belongs to its parent.
+    Forked,
+    Other(std::io::Error),
+}
+
+/// How a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// By a wake-up, or because the word had changed, or for no reason: look again.
+    Woken,
+    TimedOut,
+}

@@ -1,0 +1,319 @@
+//! A piece of memory that processes share: created whole or not at all, validated before it is believed, and known to
+//! be in use for as long as anyone has it open.
+//!
+//! This part knows the header and nothing of what stands in the body. It promises that `body_length` bytes from `body`
+//! on can be read and written without a fault, for as long as nobody cuts the file off.
+
+mod copy;
+mod header;
+mod memory;
+mod name;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use zerocopy::IntoBytes;
+
+pub(crate) use header::{GOES_WITH_LAST_USER, Header, Kind};
+pub use memory::{ReadOnly, ReadOnlyMemory, ReadView, SharedMemory, View, Writable};
+pub(crate) use name::{Place, check as check_name};
+
+use crate::Error;
+use crate::os::{self, Access, LockFile, Mapping, Refusal};
+
+/// The byte on which every user of a segment holds a shared lock. The bytes after it are the roster's, one for each
+/// member.
+const PRESENCE: u64 = 0;
+
+/// A mapped segment. To have one is to be its user: see `in_use`.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    header: Header,
+    place: Place,
+    /// None for one without a name.
+    path: Option<PathBuf>,
+    mapping: Mapping,
+    lock_file: LockFile,
+}
+
+impl Segment {
+    /// Makes a segment, has `init` fill in its body (all zeroes before; address and length), and gives it its name.
+    ///
+    /// Killed at any instruction, it leaves nothing or the whole segment. `mode` is set as it is; an anonymous segment
+    /// has none, for to hold its descriptor is the permission.
+    pub(crate) fn create(
+        place: &Place,
+        header: Header,
+        mode: u32,
+        init: impl FnOnce(*mut u8, usize),
+    ) -> Result<Segment, Error> {
+        let header = header.sealed()?;
+        let bytes = header.total_size;
+        let path = place.file()?;
+        let refuse = |refusal| refused(&place.to_string(), "create", bytes, refusal);
+
+        // The name decides at the end. This spares a great deal of memory when it is taken already.
+        if let Some(path) = &path
+            && os::facts_at(path).is_ok()
+        {
+            return Err(Error::AlreadyExists { place: place.to_string() });
+        }
+        let lock_file = match &path {
+            Some(path) => {
+                let folder = name::folder(path);
+                LockFile::new(|| os::create_unnamed(folder)).map_err(|refusal| match refusal {
+                    Refusal::Missing => Error::NotFound { place: format!("the folder {}", folder.display()) },
+                    other => refuse(other),
+                })?
+            }
+            None => LockFile::new(os::create_anonymous).map_err(refuse)?,
+        };
+        let make = |file: BorrowedFd<'_>| {
+            os::set_length(file, bytes)?;
+            os::reserve(file, bytes)?;
+            // Before the mode: it may be one that does not let even its owner open the file.
+            let mapping = Mapping::new(file, bytes as usize, Access::ReadWrite)?;
+            match path {
+                Some(_) => os::set_mode(file, mode)?,
+                None => {
+                    os::set_mode(file, 0o666)?;
+                    os::seal_length(file)?;
+                }
+            }
+            Ok(mapping)
+        };
+        let mapping = lock_file.with_fd(make).and_then(|result| result).map_err(refuse)?;
+        let mut segment = Segment { header, place: place.clone(), path: None, mapping, lock_file };
+        let bytes_of_header = header.as_bytes();
+        // SAFETY: the mapping is writable and holds the header; nobody else can have it mapped, as it has no name yet.
+        unsafe {
+            segment.mapping.base().as_ptr().copy_from_nonoverlapping(bytes_of_header.as_ptr(), bytes_of_header.len())
+        };
+        init(segment.body(), segment.body_length());
+
+        // Present before it can be found, so that nobody can take it for abandoned.
+        let present = segment.lock_file.try_lock_shared(PRESENCE);
+        if !present.map_err(|error| refuse(Refusal::Other(error)))? {
+            return Err(refuse(Refusal::Other(std::io::Error::other("somebody has locked it"))));
+        }
+        if let Some(path) = &path {
+            segment.lock_file.with_fd(|file| os::give_name(file, path)).and_then(|result| result).map_err(refuse)?;
+        }
+        // Only now: had it failed, the path would be somebody else's to remove.
+        segment.path = path;
+        Ok(segment)
+    }
+
+    /// Opens a segment for reading and writing, after validating it.
+    pub(crate) fn open(place: &Place) -> Result<Segment, Error> {
+        Segment::open_as(place, Access::ReadWrite)
+    }
+
+    /// Opens a segment whose body must not be written to: the processor refuses it, and ends the process.
+    pub(crate) fn open_read_only(place: &Place) -> Result<Segment, Error> {
+        Segment::open_as(place, Access::ReadOnly)
+    }
+
+    fn open_as(place: &Place, access: Access) -> Result<Segment, Error> {
+        let Some(path) = place.file()? else {
+            return Err(Error::NotFound { place: place.to_string() });
+        };
+        let lock_file = LockFile::new(|| os::open(&path, access))
+            .map_err(|refusal| refused(&place.to_string(), "open", 0, refusal))?;
+        Segment::attach(place.clone(), Some(path), access, lock_file)
+    }
+
+    /// Opens the segment behind a descriptor, which stays the caller's and may be closed. The segment does not learn
+    /// its name, so it can't remove itself as its last user.
+    pub(crate) fn from_fd(file: impl AsFd) -> Result<Segment, Error> {
+        Segment::from_fd_as(file, Access::ReadWrite)
+    }
+
+    /// As `from_fd`, for reading only.
+    pub(crate) fn from_fd_read_only(file: impl AsFd) -> Result<Segment, Error> {
+        Segment::from_fd_as(file, Access::ReadOnly)
+    }
+
+    fn from_fd_as(file: impl AsFd, access: Access) -> Result<Segment, Error> {
+        let place = Place::Anonymous;
+        let lock_file = LockFile::new(|| os::reopen(file.as_fd(), access))
+            .map_err(|refusal| refused(&place.to_string(), "open", 0, refusal))?;
+        Segment::attach(place, None, access, lock_file)
+    }
+
+    fn attach(place: Place, path: Option<PathBuf>, access: Access, lock_file: LockFile) -> Result<Segment, Error> {
+        let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
+        let missing = || Error::NotFound { place: place.to_string() };
+
+        let validate = |file: BorrowedFd<'_>| -> Result<Header, Error> {
+            let mut beginning = [0; size_of::<Header>()];
+            let facts = os::facts(file).map_err(refuse)?;
+            let have = os::read_beginning(file, &mut beginning).map_err(refuse)?;
+            let header = Header::validated(&beginning[..have], facts.length, &place)?;
+            if access == Access::ReadWrite && facts.reserved < header.total_size {
+                // A copy of a segment may have holes, and a write to one can fail when memory is short.
+                os::reserve(file, header.total_size)
+                    .map_err(|refusal| refused(&place.to_string(), "open", header.total_size, refusal))?;
+            }
+            Ok(header)
+        };
+        let header = lock_file.with_fd(validate).map_err(refuse)??;
+
+        if !be_present(&lock_file).map_err(|error| refuse(Refusal::Other(error)))? {
+            return Err(missing());
+        }
+        // Opened while its last user was about to remove it: that user found nobody present, or a plain removal came
+        // between. What has no name any more would be a segment that nobody else can come to.
+        let names = lock_file.with_fd(os::facts).and_then(|result| result).map_err(refuse)?.names;
+        if path.is_some() && names == 0 {
+            return Err(missing());
+        }
+        let length = header.total_size as usize; // validated: a mapping can have that many
+        let mapping =
+            lock_file.with_fd(|file| Mapping::new(file, length, access)).and_then(|result| result).map_err(refuse)?;
+        Ok(Segment { header, place, path, mapping, lock_file })
+    }
+
+    /// A descriptor of the segment, to be handed to another process, which opens it with `from_fd`. It is an open file
+    /// of its own, so it carries no locks, and closing it harms nobody. It is closed on `exec`, as all are: pass it as
+    /// a child's standard stream or over a socket, or clear the flag.
+    pub(crate) fn share(&self) -> Result<OwnedFd, Error> {
+        let reopened = self.lock_file.with_fd(|file| os::reopen(file, self.access())).and_then(|result| result);
+        reopened.map_err(|refusal| refused(&self.place.to_string(), "share", 0, refusal))
+    }
+
+    fn access(&self) -> Access {
+        if self.mapping.writable() { Access::ReadWrite } else { Access::ReadOnly }
+    }
+
+    /// As it was when the segment was opened.
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The file whose bytes from 1 on are the roster's to lock.
+    pub(crate) fn lock_file(&self) -> &LockFile {
+        &self.lock_file
+    }
+
+    /// The body's first byte, aligned to 4096. Others change these bytes at any time. To be written only through a
+    /// segment opened for writing.
+    pub(crate) fn body(&self) -> *mut u8 {
+        // SAFETY: the mapping has at least the bytes before the body; `Header` saw to that.
+        unsafe { self.mapping.base().as_ptr().add(Header::BODY_OFFSET) }
+    }
+
+    pub(crate) fn body_length(&self) -> usize {
+        self.mapping.length() - Header::BODY_OFFSET
+    }
+
+    /// An error unless the segment is of that kind.
+    pub(crate) fn expect(&self, wanted: Kind) -> Result<(), Error> {
+        let found = self.header.kind();
+        if found == wanted {
+            return Ok(());
+        }
+        Err(Error::Kind { place: self.place.to_string(), found: found.name(), wanted: wanted.name() })
+    }
+
+    /// Removes the file if nobody else is present.
+    ///
+    /// Everybody gives up their presence *before* trying for the lock. So of two who leave at once the one who tries
+    /// later finds the other gone, unless the other has the lock already and removes the file; never do both miss it.
+    /// Who comes in between is refused by the lock, or is found by it.
+    fn leave(&self, path: &Path) -> Result<(), Refusal> {
+        self.lock_file.unlock(PRESENCE).map_err(Refusal::Other)?;
+        let identity = self.lock_file.with_fd(os::facts)??.identity;
+        let reopened;
+        let lock_file = match self.access() {
+            Access::ReadWrite => &self.lock_file,
+            // A lock against all others takes a file that is open for writing. Who has no permission to that leaves the
+            // segment where it is.
+            Access::ReadOnly => {
+                reopened = LockFile::new(|| os::open(path, Access::ReadWrite))?;
+                &reopened
+            }
+        };
+        if lock_file.with_fd(os::facts)??.identity != identity {
+            return Ok(());
+        }
+        // Held until the descriptor is closed, by which time the name is gone.
+        if lock_file.try_lock(PRESENCE).map_err(Refusal::Other)? && os::facts_at(path)?.identity == identity {
+            os::remove(path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // A forked child was never present: it only unmaps.
+        if self.lock_file.forked() || !self.header.goes_with_last_user() {
+            return;
+        }
+        if let Some(path) = &self.path {
+            // Nobody is there to be told. A segment that could not be removed stays, as after a death.
+            let _ = self.leave(path);
+        }
+    }
+}
+
+/// Takes the lock that every user has. False if somebody is about to remove the segment.
+fn be_present(lock_file: &LockFile) -> std::io::Result<bool> {
+    // Who leaves holds the byte alone for the time of a removal, or for less if the file is no longer the named one.
+    for _ in 0..20 {
+        if lock_file.try_lock_shared(PRESENCE)? {
+            return Ok(true);
+        }
+        std::thread::sleep(Duration::from_micros(250));
+    }
+    Ok(false)
+}
+
+/// Removes the segment's name. Those who have it open keep it.
+pub(crate) fn remove(place: &Place) -> Result<(), Error> {
+    let Some(path) = place.file()? else {
+        return Err(Error::NotFound { place: place.to_string() });
+    };
+    os::remove(&path).map_err(|refusal| refused(&place.to_string(), "remove", 0, refusal))
+}
+
+/// The names of this machine's segments, sorted. Files that are named like segments are listed whatever they hold.
+pub(crate) fn names() -> Result<Vec<String>, Error> {
+    let mut names = os::names()
+        .map_err(|source| Error::System { doing: "list the segments of this machine".to_owned(), source })?;
+    names.retain(|name| check_name(name).is_ok());
+    Ok(names)
+}
+
+/// Whether anyone, this process included, has the segment open.
+pub(crate) fn in_use(place: &Place) -> Result<bool, Error> {
+    let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
+    let Some(path) = place.file()? else {
+        return Err(Error::NotFound { place: place.to_string() });
+    };
+    let file = os::open(&path, Access::ReadOnly).map_err(refuse)?;
+    os::is_locked(file.as_fd(), PRESENCE).map_err(|error| refuse(Refusal::Other(error)))
+}
+
+/// What users are told. `bytes` is what was asked for, where something was.
+fn refused(place: &str, doing: &'static str, bytes: u64, refusal: Refusal) -> Error {
+    let place = place.to_owned();
+    match refusal {
+        Refusal::Missing => Error::NotFound { place },
+        Refusal::Exists => Error::AlreadyExists { place },
+        Refusal::NotPermitted => Error::Permission { place, doing },
+        Refusal::NoRoom => Error::NoMemory { place, bytes },
+        Refusal::NotRegular(why) => Error::NotASegment { place, why: why.to_owned() },
+        Refusal::Forked => Error::Forked,
+        Refusal::Other(source) => Error::System { doing: format!("{doing} {place}"), source },
+    }
+}
+
+#[cfg(test)]
+mod tests;

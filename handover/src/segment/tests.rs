@@ -1,0 +1,221 @@
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Barrier;
+
+use super::*;
+
+/// A place of its own for each test, empty before and after.
+struct Scratch(Place);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        Scratch(Place::Named(format!("unit-{name}-{}", std::process::id())))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.file().unwrap().unwrap()
+    }
+
+    fn exists(&self) -> bool {
+        self.path().exists()
+    }
+
+    fn create(&self, features: u32) -> Segment {
+        let mut header = Header::new(Kind::Queue, 10_000).unwrap();
+        header.features = features;
+        Segment::create(&self.0, header, 0o600, |_, _| {}).unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = remove(&self.0);
+    }
+}
+
+#[test]
+fn what_was_initialised_is_there_when_the_name_is() {
+    let scratch = Scratch::new("init");
+    let mut header = Header::new(Kind::Queue, 5).unwrap();
+    header.capacity = 77;
+    let made = Segment::create(&scratch.0, header, 0o640, |body, length| {
+        assert!(!scratch.exists());
+        assert!(body.addr().is_multiple_of(4096) && length == 5);
+        // SAFETY: the body has five bytes.
+        unsafe { body.add(4).write(9) };
+    })
+    .unwrap();
+    let opened = Segment::open_read_only(&scratch.0).unwrap();
+    // SAFETY: as above.
+    assert_eq!(unsafe { opened.body().add(4).read() }, 9);
+    assert_eq!(opened.header(), made.header());
+    assert_eq!((opened.header().capacity, opened.body_length()), (77, 5));
+    assert_eq!(scratch.path().metadata().unwrap().mode() & 0o7777, 0o640);
+}
+
+#[test]
+fn a_segment_of_another_kind_is_told_apart() {
+    let scratch = Scratch::new("kind");
+    let _queue = scratch.create(0);
+    let refused = SharedMemory::open_at(scratch.path()).unwrap_err();
+    assert!(matches!(refused, Error::Kind { found: "queue", wanted: "plain memory", .. }), "{refused}");
+}
+
+#[test]
+fn a_segment_is_in_use_while_anyone_has_it_open() {
+    let scratch = Scratch::new("use");
+    let made = scratch.create(0);
+    assert!(in_use(&scratch.0).unwrap());
+    let reader = Segment::open_read_only(&scratch.0).unwrap();
+    drop(made);
+    assert!(in_use(&scratch.0).unwrap());
+    drop(reader);
+    assert!(!in_use(&scratch.0).unwrap());
+    let shared = Segment::open(&scratch.0).unwrap().share().unwrap();
+    assert!(!in_use(&scratch.0).unwrap(), "a descriptor to be handed over carries no locks");
+    let again = Segment::from_fd(&shared).unwrap();
+    assert!(in_use(&scratch.0).unwrap());
+    drop(again);
+    remove(&scratch.0).unwrap();
+    assert!(matches!(in_use(&scratch.0), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn segments_are_listed_by_name() {
+    let scratch = Scratch::new("list");
+    let _made = scratch.create(0);
+    let Place::Named(name) = &scratch.0 else { unreachable!() };
+    assert!(names().unwrap().contains(name));
+    remove(&scratch.0).unwrap();
+    assert!(!names().unwrap().contains(name));
+}
+
+#[test]
+fn a_segment_goes_with_its_last_user_and_not_before() {
+    let scratch = Scratch::new("last");
+    let made = scratch.create(GOES_WITH_LAST_USER);
+    let opened = Segment::open(&scratch.0).unwrap();
+    drop(made);
+    assert!(scratch.exists());
+    drop(opened);
+    assert!(!scratch.exists());
+}
+
+#[test]
+fn a_segment_goes_with_a_last_user_who_only_read() {
+    let scratch = Scratch::new("last-reader");
+    let made = scratch.create(GOES_WITH_LAST_USER);
+    let reader = Segment::open_read_only(&scratch.0).unwrap();
+    drop(made);
+    assert!(scratch.exists());
+    drop(reader);
+    assert!(!scratch.exists());
+}
+
+#[test]
+fn a_segment_without_that_option_stays() {
+    let scratch = Scratch::new("stays");
+    drop(scratch.create(0));
+    assert!(scratch.exists());
+}
+
+#[test]
+fn the_last_user_does_not_remove_a_successor_of_the_same_name() {
+    let scratch = Scratch::new("successor");
+    let first = scratch.create(GOES_WITH_LAST_USER);
+    remove(&scratch.0).unwrap();
+    let second = scratch.create(GOES_WITH_LAST_USER);
+    drop(first);
+    assert!(scratch.exists());
+    drop(second);
+    assert!(!scratch.exists());
+}
+
+#[test]
+fn of_two_who_leave_at_once_one_removes_it() {
+    let scratch = Scratch::new("at-once");
+    for _ in 0..500 {
+        let users = [scratch.create(GOES_WITH_LAST_USER), Segment::open(&scratch.0).unwrap()];
+        let start = Barrier::new(2);
+        std::thread::scope(|scope| {
+            for user in users {
+                let start = &start;
+                scope.spawn(move || {
+                    start.wait();
+                    drop(user);
+                });
+            }
+        });
+        assert!(!scratch.exists());
+    }
+}
+
+#[test]
+fn who_opens_while_the_last_leaves_has_a_segment_with_a_name_or_none() {
+    let scratch = Scratch::new("late");
+    let (mut came, mut missed) = (0, 0);
+    for _ in 0..500 {
+        let last = scratch.create(GOES_WITH_LAST_USER);
+        let start = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                drop(last);
+            });
+            start.wait();
+            match Segment::open(&scratch.0) {
+                Ok(_user) => {
+                    came += 1;
+                    assert!(scratch.exists());
+                }
+                Err(Error::NotFound { .. }) => missed += 1,
+                Err(other) => panic!("{other}"),
+            }
+        });
+        assert!(!scratch.exists(), "after {came} that came and {missed} that did not");
+    }
+}
+
+#[test]
+fn a_forked_child_leaves_its_parents_segment_alone() {
+    let scratch = Scratch::new("fork");
+    let segment = scratch.create(GOES_WITH_LAST_USER);
+    // SAFETY: the child only unmaps, makes system calls and ends.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let refused = matches!(segment.share(), Err(Error::Forked));
+        drop(segment);
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(i32::from(!refused)) };
+    }
+    let mut status = -1;
+    // SAFETY: waits for the child made above.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(status, 0);
+    assert!(scratch.exists() && in_use(&scratch.0).unwrap());
+    assert_eq!(segment.body_length(), 10_000);
+}
+
+#[test]
+fn holes_are_filled_before_a_copied_segment_is_written_to() {
+    let scratch = Scratch::new("holes");
+    drop(scratch.create(0));
+    let bytes = fs::read(scratch.path()).unwrap();
+    remove(&scratch.0).unwrap();
+    fs::write(scratch.path(), &bytes[..4096]).unwrap();
+    fs::File::options().write(true).open(scratch.path()).unwrap().set_len(bytes.len() as u64).unwrap();
+    assert!(scratch.path().metadata().unwrap().blocks() * 512 < bytes.len() as u64);
+    let _opened = Segment::open(&scratch.0).unwrap();
+    assert!(scratch.path().metadata().unwrap().blocks() * 512 >= bytes.len() as u64);
+}
+
+#[test]
+fn an_impossible_size_is_refused_before_anything_is_made() {
+    let scratch = Scratch::new("size");
+    for total_size in [0, 4095, u64::MAX] {
+        let header = Header { total_size, ..Header::default() };
+        let refused = Segment::create(&scratch.0, header, 0o600, |_, _| unreachable!());
+        assert!(matches!(refused, Err(Error::Unfit { .. })));
+    }
+    assert!(!scratch.exists());
+}
