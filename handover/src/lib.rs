@@ -1,18 +1,55 @@
 //! Handover hands messages from one thread or process to another, through memory, and keeps its promises when a
 //! process is killed at any instruction.
+//!
+//! Between threads, messages are anything that is `Send`:
+//!
+//! ```
+//! use std::thread;
+//!
+//! let queue = handover::Options::new(1000).threads::<String>()?;
+//! let mut producer = queue.producer()?;
+//! thread::spawn(move || {
+//!     for number in 0..3 {
+//!         producer.push(format!("message {number}")).unwrap();
+//!     }
+//!     producer.close();
+//! });
+//! for message in queue.consumer()?.messages() {
+//!     println!("{}", message?);
+//! }
+//! # Ok::<(), handover::Error>(())
+//! ```
+//!
+//! Between processes, they are plain data, bytes, or any serde type, in a segment of shared memory that has a name, a
+//! path, or neither: see [`Options`] and [`Queue`]. [`SharedMemory`] is there without any queue, too.
+//!
+//! The promises, and what shows that they hold, are in `docs/GUARANTEES.md`; how it works, in `ARCHITECTURE.md`.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
-#![expect(dead_code, reason = "what stands on segments comes next")]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("this platform is not supported yet: Handover runs on Linux");
 
 mod error;
+mod gate;
+mod message;
 mod os;
+mod queue;
+mod ring;
+mod roster;
 mod segment;
+pub mod threads;
 
 pub use error::{Error, PushError};
+pub use gate::Wait;
+#[cfg(feature = "serde")]
+pub use message::Postcard;
+pub use message::{InPlace, Message, Owned, Shareable};
+pub use queue::{
+    Consumer, Listed, Loan, Messages, Options, Producer, Queue, Received, Report, inspect, list, remove, remove_at,
+};
+pub use roster::{Counts, Member, Role};
 pub use segment::{ReadOnly, ReadOnlyMemory, ReadView, SharedMemory, View, Writable};
 /// The traits that make a type plain data, to derive.
 pub use zerocopy;

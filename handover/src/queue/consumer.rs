@@ -1,0 +1,522 @@
+//! Popping.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::fence;
+use std::time::Duration;
+
+use super::core::{Core, Ring};
+use super::pulse::Pulse;
+use super::wait::{Side, wait};
+use crate::error::Error;
+use crate::gate::{Limit, Rhythm, Wait};
+use crate::message::Message;
+use crate::os;
+use crate::ring::one::{Consuming, One};
+use crate::ring::{Owner, RUN_MAX, Refusal, Run};
+use crate::roster::{Membership, Role, Roster, count};
+
+/// A handle that pops. Made by [`Queue::consumer`](crate::Queue::consumer).
+///
+/// One handle is used by one thread at a time; make one for each thread. It is a member of the queue until it is
+/// dropped, or its process dies.
+///
+/// ```
+/// let queue = handover::Options::new(8).anonymous::<u64>()?;
+/// queue.producer()?.push_batch([1, 2, 3])?;
+/// queue.close();
+/// let mut consumer = queue.consumer()?;
+/// let all: Result<Vec<u64>, _> = consumer.messages().collect();
+/// assert_eq!(all?, [1, 2, 3]);
+/// assert!(matches!(consumer.pop(), Err(handover::Error::Closed)));
+/// # Ok::<(), handover::Error>(())
+/// ```
+pub struct Consumer<M: Message + ?Sized> {
+    core: Arc<Core>,
+    membership: Membership,
+    /// The forks this process had seen when the handle was made.
+    forks: u64,
+    wait: Wait,
+    rhythm: Rhythm,
+    pulse: Pulse,
+    consuming: Consuming,
+    /// The orphans' notice as it was when this consumer last found none.
+    orphans_seen: u32,
+    redeliveries: u32,
+    /// Receipts that were forgotten: their messages are handed over when the handle goes.
+    receipts: u32,
+    message: std::marker::PhantomData<fn() -> Box<M>>,
+}
+
+impl<M: Message + ?Sized> Consumer<M> {
+    pub(super) fn attach(core: &Arc<Core>) -> Result<Consumer<M>, Error> {
+        let sole = core.measures.one_consumer;
+        let membership = core.roster.attach(Role::Consumer, sole, &mut |owner| core.reap(owner, None))?;
+        let (consuming, orphans_seen) = match &core.ring {
+            Ring::One(one) => (one.consuming(), 0),
+            // Not as it is now: what was orphaned before has to be looked for.
+            Ring::Many(many) => (Consuming::default(), many.orphans_notice().wrapping_sub(1)),
+        };
+        core.sweep(membership.counters());
+        Ok(Consumer {
+            pulse: Pulse::new(core.mortal()),
+            core: Arc::clone(core),
+            membership,
+            forks: os::forks(),
+            wait: Wait::default(),
+            rhythm: Rhythm::default(),
+            consuming,
+            orphans_seen,
+            redeliveries: 0,
+            receipts: 0,
+            message: std::marker::PhantomData,
+        })
+    }
+
+    /// How this handle waits when there is no message.
+    pub fn set_wait(&mut self, wait: Wait) {
+        self.wait = wait;
+    }
+
+    /// Takes the next message out; while the queue is empty, blocks.
+    ///
+    /// Once it returned, the message is never delivered again. If the process dies in it, the message is either taken
+    /// or handed to another receiver, marked as redelivered. Fails with [`Error::Closed`] when the queue is closed and
+    /// nothing is left, not even a message that another receiver may yet hand back.
+    #[inline]
+    pub fn pop(&mut self) -> Result<M::Pop, Error> {
+        self.pop_within(Limit::Forever)
+    }
+
+    /// Takes the next message out if there is one now; never blocks.
+    #[inline]
+    pub fn try_pop(&mut self) -> Result<M::Pop, Error> {
+        self.pop_within(Limit::Never)
+    }
+
+    /// Takes the next message out; while the queue is empty, blocks for at most so long. A time of zero never blocks.
+    pub fn pop_timeout(&mut self, time: Duration) -> Result<M::Pop, Error> {
+        self.pop_within(Limit::after(time))
+    }
+
+    #[inline(always)]
+    fn pop_within(&mut self, limit: Limit) -> Result<M::Pop, Error> {
+        match self.claim_at_once(1) {
+            Some(run) => self.move_out(&run),
+            None => self.pop_waiting(limit),
+        }
+    }
+
+    /// Apart, so that what the fast way needs stays in registers.
+    #[cold]
+    #[inline(never)]
+    fn pop_waiting(&mut self, limit: Limit) -> Result<M::Pop, Error> {
+        let run = self.claim(1, limit)?;
+        self.move_out(&run)
+    }
+
+    #[inline(always)]
+    fn move_out(&mut self, run: &Run) -> Result<M::Pop, Error> {
+        self.note_redelivery(run);
+        // SAFETY: the message is claimed, and moved out once: its slot is freed next.
+        let message = unsafe { M::read(self.slot(run, 0), super::message_max(&self.core.measures)) };
+        self.release(run);
+        message
+    }
+
+    /// Takes up to `most` messages out with one claim, and appends them; while the queue is empty, blocks. Returns how
+    /// many, at least one; it does not wait for more.
+    ///
+    /// A message that is redelivered comes alone. Among processes, a batch is taken as a whole or not at all.
+    pub fn pop_batch(&mut self, into: &mut impl Extend<M::Pop>, most: usize) -> Result<usize, Error> {
+        self.pop_some(into, most, Limit::Forever)
+    }
+
+    /// As [`pop_batch`](Self::pop_batch), but never blocks.
+    pub fn try_pop_batch(&mut self, into: &mut impl Extend<M::Pop>, most: usize) -> Result<usize, Error> {
+        self.pop_some(into, most, Limit::Never)
+    }
+
+    /// As [`pop_batch`](Self::pop_batch), but blocks for at most so long.
+    pub fn pop_batch_timeout(
+        &mut self,
+        into: &mut impl Extend<M::Pop>,
+        most: usize,
+        time: Duration,
+    ) -> Result<usize, Error> {
+        self.pop_some(into, most, Limit::after(time))
+    }
+
+    fn pop_some(&mut self, into: &mut impl Extend<M::Pop>, most: usize, limit: Limit) -> Result<usize, Error> {
+        if most == 0 {
+            return Ok(0);
+        }
+        let want = most.min(RUN_MAX as usize) as u32;
+        let run = match self.claim_at_once(want) {
+            Some(run) => run,
+            None => self.claim(want, limit)?,
+        };
+        self.note_redelivery(&run);
+        let max = super::message_max(&self.core.measures);
+        let mut batch = Batch { count: run.count, consumer: self, run: Some(run), read: 0 };
+        let (count, mut fault) = (batch.count, None);
+        // `extend` is the user's code: what it does not take is dropped, and the slots are freed, when `batch` goes.
+        into.extend(std::iter::from_fn(|| {
+            batch.next(max).and_then(|message| message.map_err(|e| fault = Some(e)).ok())
+        }));
+        drop(batch);
+        match fault {
+            Some(fault) => Err(fault),
+            None => Ok(count as usize),
+        }
+    }
+
+    /// Receives the next message in run; while the queue is empty, blocks.
+    ///
+    /// The message stays in its slot until the receipt is [done](Received::done) with. Dropped unfinished, by a panic
+    /// for instance, or held when the process dies, the message is delivered again: to whoever receives next, before
+    /// all others, marked with how often that has happened.
+    pub fn receive(&mut self) -> Result<Received<'_, M>, Error> {
+        self.receive_within(Limit::Forever)
+    }
+
+    /// Receives the next message in run if there is one now; never blocks.
+    pub fn try_receive(&mut self) -> Result<Received<'_, M>, Error> {
+        self.receive_within(Limit::Never)
+    }
+
+    /// Receives the next message in run; while the queue is empty, blocks for at most so long.
+    pub fn receive_timeout(&mut self, time: Duration) -> Result<Received<'_, M>, Error> {
+        self.receive_within(Limit::after(time))
+    }
+
+    fn receive_within(&mut self, limit: Limit) -> Result<Received<'_, M>, Error> {
+        let run = self.claim(1, limit)?;
+        self.note_redelivery(&run);
+        match &self.core.ring {
+            // The receipt may be forgotten, and this handle claim again: the record must stand before that. An orphan
+            // has it from its claim.
+            Ring::Many(many) if run.deliveries == 0 => many.record_pop(self.membership.owner, &run),
+            Ring::Many(_) => {}
+            Ring::One(one) => one.note_held(&mut self.consuming),
+        }
+        let slot = self.slot(&run, 0);
+        // SAFETY: the message is claimed, until the receipt goes.
+        match unsafe { M::open(slot, super::message_max(&self.core.measures)) } {
+            Ok(opened) => {
+                self.receipts += 1;
+                Ok(Received { redeliveries: self.redeliveries, consumer: self, run: Some(run), opened })
+            }
+            // Nobody else could make more of it.
+            Err(error) => {
+                self.release(&run);
+                Err(error)
+            }
+        }
+    }
+
+    /// How often the message that was popped last had been handed out before and not finished. Zero for most.
+    pub fn redeliveries(&self) -> u32 {
+        self.redeliveries
+    }
+
+    /// The messages, one after the other, until the queue is closed and nothing is left. Blocks while it is empty.
+    pub fn messages(&mut self) -> Messages<'_, M> {
+        Messages { consumer: self }
+    }
+
+    /// Refuses all further pushes, by anybody; see [`Queue::close`](crate::Queue::close).
+    pub fn close(&self) {
+        self.core.close();
+    }
+
+    /// A claim, if nothing stands in its way.
+    #[inline(always)]
+    fn claim_at_once(&mut self, want: u32) -> Option<Run> {
+        if os::forks() != self.forks {
+            return None;
+        }
+        self.pulse.beat(&self.core, self.membership.counters());
+        match &self.core.ring {
+            Ring::Many(many) if many.orphans_notice() != self.orphans_seen => None,
+            Ring::Many(many) => many.claim_pop_at_once(self.membership.owner, want),
+            Ring::One(one) => one.claim_pop(&mut self.consuming, want).ok(),
+        }
+    }
+
+    fn claim(&mut self, want: u32, limit: Limit) -> Result<Run, Error> {
+        if os::forks() != self.forks {
+            return Err(Error::Forked);
+        }
+        self.pulse.beat(&self.core, self.membership.counters());
+        match self.try_claim(want) {
+            Ok(run) => Ok(run),
+            Err(refusal) => wait(self, want, refusal, limit),
+        }
+    }
+
+    #[inline(always)]
+    fn note_redelivery(&mut self, run: &Run) {
+        self.redeliveries = run.deliveries;
+        if run.deliveries > 0 {
+            count(&self.membership.counters().redelivered, 1);
+        }
+    }
+
+    #[inline(always)]
+    fn slot(&self, run: &Run, nth: u32) -> *mut u8 {
+        match &self.core.ring {
+            Ring::Many(many) => many.message(run, nth),
+            Ring::One(one) => one.message(run, nth),
+        }
+    }
+
+    /// Frees the slots of messages that were moved out or dropped.
+    #[inline(always)]
+    fn release(&mut self, run: &Run) {
+        count(&self.membership.counters().popped, u64::from(run.count));
+        match &self.core.ring {
+            Ring::Many(many) => many.release(self.membership.owner, run),
+            Ring::One(one) => {
+                one.release(&mut self.consuming, run);
+                one.order();
+            }
+        }
+        self.core.slot_freed();
+    }
+
+    fn hand_back(&mut self, run: &Run) {
+        if let Ring::Many(many) = &self.core.ring {
+            many.hand_back(run);
+        }
+        // Of one to one it is where it was, and the note says that it was handed out.
+        fence(SeqCst);
+        self.core.message_came();
+    }
+
+    #[cold]
+    fn look_for_orphans(&mut self) -> Result<Option<Run>, Refusal> {
+        let Ring::Many(many) = &self.core.ring else { return Ok(None) };
+        // Read before looking: what is orphaned while we look makes us look again.
+        let notice = many.orphans_notice();
+        let orphan = many.claim_orphan(self.membership.owner)?;
+        if orphan.is_none() {
+            self.orphans_seen = notice;
+        }
+        Ok(orphan)
+    }
+
+    /// Closed and empty, for the one consumer: it may leave if no push is under way that saw the ring open.
+    #[cold]
+    fn leave(&mut self, want: u32) -> Result<Run, Refusal> {
+        let one: &One = match &self.core.ring {
+            Ring::One(one) => one,
+            Ring::Many(_) => unreachable!("called for rings of one"),
+        };
+        self.core.announced();
+        // The one producer's entry is the first.
+        let producer_is_dead = matches!(&self.core.roster, Roster::Processes(processes) if processes.is_dead(Owner(0)));
+        let may_leave = producer_is_dead || !one.is_pushing();
+        match one.claim_pop(&mut self.consuming, want) {
+            Err(Refusal::Draining) if may_leave => Err(Refusal::Closed),
+            other => other,
+        }
+    }
+}
+
+impl<M: Message + ?Sized> Side for Consumer<M> {
+    const PUSH: bool = false;
+
+    fn try_claim(&mut self, want: u32) -> Result<Run, Refusal> {
+        if let Ring::Many(many) = &self.core.ring
+            && many.orphans_notice() != self.orphans_seen
+            && let Some(orphan) = self.look_for_orphans()?
+        {
+            return Ok(orphan);
+        }
+        match &self.core.ring {
+            Ring::Many(many) => many.claim_pop(self.membership.owner, want),
+            Ring::One(one) => match one.claim_pop(&mut self.consuming, want) {
+                Err(Refusal::Draining) => self.leave(want),
+                other => other,
+            },
+        }
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    fn wait_setting(&self) -> Wait {
+        self.wait
+    }
+
+    fn rhythm(&mut self) -> &mut Rhythm {
+        &mut self.rhythm
+    }
+
+    fn done(&self) -> u64 {
+        self.membership.counters().popped.load(Relaxed)
+    }
+
+    fn more(&self) -> bool {
+        self.core.len().is_ok_and(|queued| queued > 0)
+    }
+}
+
+impl<M: Message + ?Sized> Drop for Consumer<M> {
+    fn drop(&mut self) {
+        if os::forks() != self.forks {
+            return;
+        }
+        if self.receipts > 0 {
+            self.core.reap(self.membership.owner, Some(self.membership.counters()));
+        }
+        self.core.roster.detach(&self.membership);
+    }
+}
+
+impl<M: Message + ?Sized> fmt::Debug for Consumer<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("queue", &self.core.place()).field("wait", &self.wait).finish_non_exhaustive()
+    }
+}
+
+/// The claim of a batch. What was not read when it goes is dropped; the slots are freed in any case.
+struct Batch<'a, M: Message + ?Sized> {
+    consumer: &'a mut Consumer<M>,
+    run: Option<Run>,
+    count: u32,
+    read: u32,
+}
+
+impl<M: Message + ?Sized> Batch<'_, M> {
+    #[inline(always)]
+    fn next(&mut self, max: usize) -> Option<Result<M::Pop, Error>> {
+        if self.read == self.count {
+            return None;
+        }
+        let slot = self.consumer.slot(self.run.as_ref().expect("until dropped"), self.read);
+        self.read += 1;
+        // SAFETY: the message is claimed, and moved out once.
+        Some(unsafe { M::read(slot, max) })
+    }
+}
+
+impl<M: Message + ?Sized> Drop for Batch<'_, M> {
+    fn drop(&mut self) {
+        let Some(run) = self.run.take() else { return };
+        for nth in self.read..self.count {
+            // SAFETY: the message is claimed, and was not moved out.
+            unsafe { M::discard(self.consumer.slot(&run, nth)) };
+        }
+        self.consumer.release(&run);
+    }
+}
+
+/// The messages of a queue until it is closed; see [`Consumer::messages`].
+#[derive(Debug)]
+pub struct Messages<'a, M: Message + ?Sized> {
+    consumer: &'a mut Consumer<M>,
+}
+
+impl<M: Message + ?Sized> Iterator for Messages<'_, M> {
+    type Item = Result<M::Pop, Error>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.consumer.pop() {
+            Err(Error::Closed) => None,
+            other => Some(other),
+        }
+    }
+}
+
+/// A message in its slot, held by its receiver; see [`Consumer::receive`].
+///
+/// ```
+/// let queue = handover::Options::new(8).anonymous::<u64>()?;
+/// queue.producer()?.push_batch([7, 8])?;
+/// let mut consumer = queue.consumer()?;
+/// let seven = consumer.receive()?;
+/// assert_eq!((*seven, seven.redeliveries()), (7, 0));
+/// drop(seven); // not done: it comes again, first, and marked
+/// let seven = consumer.receive()?;
+/// assert_eq!((*seven, seven.redeliveries()), (7, 1));
+/// seven.done();
+/// assert_eq!(consumer.pop()?, 8);
+/// # Ok::<(), handover::Error>(())
+/// ```
+#[must_use = "a receipt that is dropped hands its message back"]
+pub struct Received<'a, M: Message + ?Sized> {
+    consumer: &'a mut Consumer<M>,
+    run: Option<Run>,
+    opened: M::Opened,
+    redeliveries: u32,
+}
+
+// SAFETY: the message is this receipt's alone.
+unsafe impl<M: Message + ?Sized> Send for Received<'_, M>
+where
+    Consumer<M>: Send,
+    M::Pop: Send,
+{
+}
+
+impl<M: Message + ?Sized> Received<'_, M> {
+    /// How often this message was handed out before and not finished.
+    pub fn redeliveries(&self) -> u32 {
+        self.redeliveries
+    }
+
+    /// Finishes: the message is gone from the queue.
+    pub fn done(mut self) {
+        if let Some(run) = self.run.take() {
+            // SAFETY: the message is held and dropped once.
+            unsafe { M::discard(self.consumer.slot(&run, 0)) };
+            self.finish(&run);
+        }
+    }
+
+    /// Takes the message out, and finishes.
+    pub fn take(mut self) -> Result<M::Pop, Error> {
+        let run = self.run.take().ok_or(Error::Empty)?;
+        // SAFETY: the message is held and moved out once.
+        let message = unsafe { M::read(self.consumer.slot(&run, 0), super::message_max(&self.consumer.core.measures)) };
+        self.finish(&run);
+        message
+    }
+
+    fn finish(&mut self, run: &Run) {
+        self.consumer.receipts -= 1;
+        self.consumer.release(run);
+        // It may have been held for long, and the claim before it be long past: a producer that went to sleep since
+        // has to see the slot free, or be seen.
+        fence(SeqCst);
+        self.consumer.core.slot_freed();
+    }
+}
+
+impl<M: Message + ?Sized> Deref for Received<'_, M> {
+    type Target = M::View;
+
+    fn deref(&self) -> &M::View {
+        // SAFETY: the slot is held as long as the receipt lives.
+        unsafe { M::view(&self.opened) }
+    }
+}
+
+impl<M: Message + ?Sized> Drop for Received<'_, M> {
+    fn drop(&mut self) {
+        if let Some(run) = self.run.take() {
+            self.consumer.receipts -= 1;
+            self.consumer.hand_back(&run);
+        }
+    }
+}

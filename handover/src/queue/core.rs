@@ -1,0 +1,390 @@
+//! What all handles of one queue share: its memory, ring, gates and roster, without the message's type.
+
+use std::alloc::{self, Layout};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU32, fence};
+
+use super::Options;
+use crate::error::Error;
+use crate::gate::Gate;
+use crate::message::Shape;
+use crate::os;
+use crate::ring::many::{self, Many, Settled};
+use crate::ring::one::{self, One};
+use crate::ring::{Line, Lines, MAX_CAPACITY, MAX_MEMBERS, Owner, Refusal};
+use crate::roster::{Counters, Entry, Processes, Roster, SOLE, Threads, count};
+use crate::segment::{Header, Kind, Segment};
+
+/// The head of a queue's body. All zero is a new queue.
+#[repr(C)]
+pub(crate) struct Control {
+    lines: Lines,
+    pub(crate) not_empty: Gate,
+    pub(crate) not_full: Gate,
+    /// Rises with every search for the dead, so that of many waiters one searches.
+    sweeps: Line<AtomicU32>,
+    reserved: Line<[u64; 16]>,
+}
+
+const _: () = assert!(size_of::<Control>() == 1024);
+
+/// Header feature bits of queues.
+pub(crate) const ONE_PRODUCER: u32 = 1;
+pub(crate) const ONE_CONSUMER: u32 = 2;
+
+/// Where things lie in the body, and how long it is. Computed from the header's numbers at creation and at open, by
+/// the same code; sizes that overflow are nobody's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measures {
+    pub(crate) capacity: u32,
+    pub(crate) size: usize,
+    pub(crate) align: usize,
+    pub(crate) one_producer: bool,
+    pub(crate) one_consumer: bool,
+    /// Entries of the table; 0 between threads.
+    pub(crate) entries: u32,
+    stride: usize,
+    slots_offset: usize,
+    pub(crate) length: usize,
+}
+
+/// The largest alignment a message may ask for: the body begins on a page.
+const MAX_ALIGN: usize = 4096;
+
+impl Measures {
+    pub(crate) fn new(
+        capacity: u64,
+        (size, align): (usize, usize),
+        (one_producer, one_consumer): (bool, bool),
+        members: u32,
+    ) -> Result<Measures, String> {
+        if capacity == 0 {
+            return Err("a queue of capacity 0 can hold nothing; make it at least 1".into());
+        }
+        if capacity > MAX_CAPACITY {
+            return Err(format!("a capacity of {capacity} is more than the largest, {MAX_CAPACITY}; make it smaller"));
+        }
+        if members > MAX_MEMBERS - SOLE {
+            return Err(format!("{members} members are more than the most, {}; ask for fewer", MAX_MEMBERS - SOLE));
+        }
+        if !align.is_power_of_two() || align > MAX_ALIGN {
+            return Err(format!("messages aligned to {align} can't be placed; the largest alignment is {MAX_ALIGN}"));
+        }
+        let stride = if one_producer && one_consumer { one::stride(size, align) } else { many::stride(size, align) };
+        let entries = if members == 0 { 0 } else { members + SOLE };
+        let table_end = size_of::<Control>() + entries as usize * size_of::<Entry>();
+        let slots_offset = table_end.next_multiple_of(align.max(align_of::<Control>()));
+        let slots = stride.and_then(|stride| stride.checked_mul(capacity as usize));
+        // Half of the address space is as much as can ever be mapped.
+        let length = slots.and_then(|slots| slots.checked_add(slots_offset)).filter(|n| *n < isize::MAX as usize / 2);
+        let (Some(stride), Some(length)) = (stride, length) else {
+            return Err(format!(
+                "{capacity} messages of {size} bytes are more than this machine can address; make it smaller"
+            ));
+        };
+        let capacity = capacity as u32;
+        Ok(Measures { capacity, size, align, one_producer, one_consumer, entries, stride, slots_offset, length })
+    }
+
+    /// The header of a segment with these measures.
+    pub(crate) fn header(&self, shape: &Shape, extra_features: u32) -> Header {
+        let features = extra_features
+            | if self.one_producer { ONE_PRODUCER } else { 0 }
+            | if self.one_consumer { ONE_CONSUMER } else { 0 };
+        Header {
+            kind: Kind::Queue as u32,
+            features,
+            capacity: u64::from(self.capacity),
+            message_size: self.size as u64,
+            message_align: self.align as u64,
+            fingerprint: shape.fingerprint,
+            members: self.entries - SOLE,
+            slot_stride: self.stride as u64,
+            total_size: (Header::BODY_OFFSET + self.length) as u64,
+            ..Header::default()
+        }
+    }
+
+    /// The measures that a header names.
+    pub(crate) fn of(header: &Header, place: &str) -> Result<Measures, Error> {
+        let corrupt = |why: String| Error::CorruptHeader { place: place.into(), why };
+        if header.kind != Kind::Queue as u32 {
+            let found = Kind::decode(header.kind).map_or("segment of an unknown kind", Kind::name);
+            return Err(Error::Kind { place: place.into(), found, wanted: Kind::Queue.name() });
+        }
+        let size = usize::try_from(header.message_size).map_err(|_| corrupt("messages too large".into()))?;
+        let align = usize::try_from(header.message_align).map_err(|_| corrupt("alignment too large".into()))?;
+        let sole = (header.features & ONE_PRODUCER != 0, header.features & ONE_CONSUMER != 0);
+        let measures = Measures::new(header.capacity, (size, align), sole, header.members).map_err(corrupt)?;
+        let expected = (Header::BODY_OFFSET + measures.length) as u64;
+        if header.members == 0 || header.slot_stride != measures.stride as u64 || header.total_size != expected {
+            return Err(corrupt("its sizes contradict each other".into()));
+        }
+        Ok(measures)
+    }
+}
+
+/// The memory of a queue between threads.
+struct Heap {
+    base: NonNull<u8>,
+    layout: Layout,
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { alloc::dealloc(self.base.as_ptr(), self.layout) }
+    }
+}
+
+enum Memory {
+    Heap(#[expect(dead_code, reason = "kept for its drop")] Heap),
+    Segment(Arc<Segment>),
+}
+
+pub(crate) enum Ring {
+    Many(Many),
+    One(One),
+}
+
+/// Moves a message out of its slot and drops it.
+pub(crate) type Discard = unsafe fn(*mut u8);
+
+pub(crate) struct Core {
+    control: *const Control,
+    pub(crate) ring: Ring,
+    pub(crate) roster: Roster,
+    pub(crate) measures: Measures,
+    /// Between threads: for what is left at the end.
+    discard: Option<Discard>,
+    /// Dropped last.
+    memory: Memory,
+}
+
+// SAFETY: everything shared goes through the ring, the roster and the gates, which are made for it.
+unsafe impl Send for Core {}
+// SAFETY: as above.
+unsafe impl Sync for Core {}
+
+impl Core {
+    /// A queue between threads.
+    pub(crate) fn on_heap(measures: Measures, discard: Discard) -> Result<Core, Error> {
+        let no_memory = || Error::NoMemory { place: "queue between threads".into(), bytes: measures.length as u64 };
+        let align = measures.align.max(align_of::<Control>());
+        let layout = Layout::from_size_align(measures.length, align).map_err(|_| no_memory())?;
+        // SAFETY: the layout has a size, that of `Control` at least.
+        let base = NonNull::new(unsafe { alloc::alloc_zeroed(layout) }).ok_or_else(no_memory)?;
+        let heap = Heap { base, layout };
+        let roster = Roster::Threads(Threads::default());
+        // SAFETY: the allocation has these measures, is zeroed, and lives as long as the core.
+        Ok(unsafe { Core::over(base.as_ptr(), measures, Memory::Heap(heap), roster, Some(discard)) })
+    }
+
+    /// A queue in a segment whose header was checked to name these measures.
+    pub(crate) fn in_segment(segment: Segment, measures: Measures) -> Core {
+        let segment = Arc::new(segment);
+        let body = segment.body();
+        // SAFETY: the table lies behind the control block, by the measures.
+        let entries = unsafe { body.add(size_of::<Control>()) }.cast::<Entry>();
+        // SAFETY: as above; the segment is kept by the roster.
+        let roster = Roster::Processes(unsafe { Processes::new(entries, measures.entries, Arc::clone(&segment)) });
+        // SAFETY: `Measures::of` found the segment to be so long; it lives as long as the core.
+        unsafe { Core::over(body, measures, Memory::Segment(segment), roster, None) }
+    }
+
+    /// # Safety
+    /// `base` has the measures' length and alignment, is zeroed or a queue's, and lives as long as `memory`.
+    unsafe fn over(
+        base: *mut u8,
+        measures: Measures,
+        memory: Memory,
+        roster: Roster,
+        discard: Option<Discard>,
+    ) -> Core {
+        let control = base.cast::<Control>();
+        // SAFETY: within the body.
+        let (lines, slots) = unsafe { (&raw const (*control).lines, base.add(measures.slots_offset)) };
+        let Measures { capacity, size, align, .. } = measures;
+        let ring = if measures.one_producer && measures.one_consumer {
+            let fenced = !os::barrier_available();
+            // SAFETY: by the contract of this function.
+            Ring::One(unsafe { One::new(lines, slots, capacity, size, align, fenced) })
+        } else {
+            let mortal = matches!(memory, Memory::Segment(_));
+            // SAFETY: by the contract of this function.
+            Ring::Many(unsafe { Many::new(lines, slots, capacity, size, align, mortal) })
+        };
+        Core { control, ring, roster, measures, discard, memory }
+    }
+
+    #[inline(always)]
+    pub(crate) fn control(&self) -> &Control {
+        // SAFETY: the memory is kept; all fields are atomics.
+        unsafe { &*self.control }
+    }
+
+    pub(crate) fn segment(&self) -> Option<&Arc<Segment>> {
+        match &self.memory {
+            Memory::Heap(_) => None,
+            Memory::Segment(segment) => Some(segment),
+        }
+    }
+
+    /// Whether its members can die.
+    #[inline(always)]
+    pub(crate) fn mortal(&self) -> bool {
+        matches!(self.memory, Memory::Segment(_))
+    }
+
+    /// What the queue is called in messages.
+    pub(crate) fn place(&self) -> String {
+        self.segment().map_or("queue between threads".into(), |segment| segment.place().to_string())
+    }
+
+    pub(crate) fn len(&self) -> Result<u32, Refusal> {
+        match &self.ring {
+            Ring::Many(many) => many.len(),
+            Ring::One(one) => one.len(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        match &self.ring {
+            Ring::Many(many) => many.is_closed(),
+            Ring::One(one) => one.is_closed(),
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        match &self.ring {
+            Ring::Many(many) => many.close(),
+            Ring::One(one) => one.close(),
+        }
+        self.control().not_empty.wake_all(self.mortal());
+        self.control().not_full.wake_all(self.mortal());
+    }
+
+    /// A message has come: wakes a consumer that sleeps for one.
+    #[inline(always)]
+    pub(crate) fn message_came(&self) {
+        if self.control().not_empty.has_sleepers() {
+            self.control().not_empty.wake(self.mortal());
+        }
+    }
+
+    /// A slot was freed: wakes a producer that sleeps for one, once there is a good part of the ring.
+    #[inline(always)]
+    pub(crate) fn slot_freed(&self) {
+        if self.control().not_full.has_sleepers() {
+            self.wake_for_room();
+        }
+    }
+
+    #[cold]
+    fn wake_for_room(&self) {
+        let capacity = self.measures.capacity;
+        let queued = self.len().unwrap_or(0);
+        if queued <= capacity - capacity.div_ceil(ROOM_TO_WAKE).min(capacity) {
+            self.control().not_full.wake(self.mortal());
+        }
+    }
+
+    /// The full fence between a sleeper's announcement and its last look.
+    pub(crate) fn announced(&self) {
+        match &self.ring {
+            Ring::One(_) if os::barrier_available() => os::barrier(self.mortal()),
+            _ => fence(SeqCst),
+        }
+    }
+
+    /// Settles what the member that holds up a push (or a pop) holds, if it is dead.
+    pub(crate) fn settle_holder(&self, push: bool, counters: &Counters) -> Result<(), Refusal> {
+        let (Ring::Many(many), Roster::Processes(processes)) = (&self.ring, &self.roster) else { return Ok(()) };
+        let is_dead = &mut |owner| processes.is_dead(owner);
+        let settled = if push { many.settle_tail(is_dead)? } else { many.settle_head(is_dead)? };
+        self.settled(settled, counters);
+        Ok(())
+    }
+
+    fn settled(&self, settled: Settled, counters: &Counters) {
+        count(&counters.voided, u64::from(settled.voided));
+        if settled.orphaned > 0 {
+            self.control().not_empty.wake(self.mortal());
+        }
+        if settled.voided > 0 {
+            // Consumers may be asleep behind what is void now; whoever wakes finds what comes after it.
+            self.control().not_empty.wake(self.mortal());
+            self.control().not_full.wake(self.mortal());
+        }
+    }
+
+    /// What a dead member left in the ring. `owner` is known to be dead, whatever the kernel says about its number now.
+    pub(crate) fn reap(&self, owner: Owner, counters: Option<&Counters>) {
+        let Roster::Processes(processes) = &self.roster else { return };
+        if let Ring::Many(many) = &self.ring {
+            let mut is_dead = |other: Owner| other == owner || processes.is_dead(other);
+            // A ring that is corrupt is reported to whoever works with it.
+            if let (Ok(settled), Some(counters)) = (many.settle_all(owner, &mut is_dead), counters) {
+                self.settled(settled, counters);
+            }
+            // Whatever was found: the dead one may have made an orphan and not said so any more.
+            many.raise_orphans_notice();
+        }
+        // It may have died with a wake-up in its hands.
+        self.control().not_empty.wake(true);
+        self.control().not_full.wake(true);
+    }
+
+    /// Looks for dead members and reaps them.
+    pub(crate) fn sweep(&self, counters: &Counters) {
+        let Roster::Processes(processes) = &self.roster else { return };
+        self.control().sweeps.0.fetch_add(1, Relaxed);
+        let freed = processes.sweep(&mut |owner| self.reap(owner, Some(counters)));
+        count(&counters.deaths, u64::from(freed));
+    }
+
+    /// The number of searches begun so far.
+    pub(crate) fn sweeps(&self) -> u32 {
+        self.control().sweeps.0.load(Relaxed)
+    }
+
+    /// What a refusal is called among users.
+    pub(crate) fn refused(&self, refusal: Refusal, push: bool) -> Error {
+        match refusal {
+            Refusal::Closed => Error::Closed,
+            Refusal::Corrupt(fault) => Error::Corrupt { what: format!("{}: {}", self.place(), fault.what()) },
+            Refusal::Nothing | Refusal::Held | Refusal::Draining => {
+                if push {
+                    Error::Full
+                } else {
+                    Error::Empty
+                }
+            }
+        }
+    }
+}
+
+/// A sleeping producer is woken when one part in so many of the ring is free.
+const ROOM_TO_WAKE: u32 = 4;
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        let Some(discard) = self.discard else { return };
+        // SAFETY: nobody else uses the ring any more, and what it still holds was written whole.
+        let visit = &mut |slot| unsafe { discard(slot) };
+        match &mut self.ring {
+            Ring::Many(many) => many.drain_alone(visit),
+            Ring::One(one) => one.drain_alone(visit),
+        }
+    }
+}
+
+impl Options {
+    pub(super) fn measures(&self, shape: &Shape, between_threads: bool) -> Result<Measures, Error> {
+        let members = if between_threads { 0 } else { self.members.max(1) };
+        let sole = (self.one_producer, self.one_consumer);
+        Measures::new(self.capacity, (shape.size, shape.align), sole, members).map_err(|why| Error::Unfit { why })
+    }
+}

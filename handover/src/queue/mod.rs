@@ -1,0 +1,255 @@
+//! The queue that users call: bounded, blocking, first in first out, each message to one receiver.
+//!
+//! Here the types of messages are known, and nothing about atomics or systems: that is the ring's, the roster's, the
+//! gate's and the segment's.
+
+mod consumer;
+mod core;
+mod options;
+mod producer;
+mod pulse;
+mod wait;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+pub use consumer::{Consumer, Messages, Received};
+pub use options::Options;
+pub use producer::{Loan, Producer};
+
+use self::core::{Core, Measures};
+use crate::error::Error;
+use crate::message::{Message, Shareable};
+use crate::roster::{Counts, Member};
+use crate::segment::{Place, Segment};
+
+/// The longest message of a kind whose length varies: what the slot has besides its length.
+#[inline]
+fn message_max(measures: &Measures) -> usize {
+    measures.size.saturating_sub(size_of::<u32>())
+}
+
+/// A bounded queue: between threads, or between processes in a segment of shared memory.
+///
+/// It is made by [`Options`], or opened by name, path or file descriptor. Handles that push and pop are made from it;
+/// it can be cloned, and dropped before them.
+///
+/// ```
+/// use handover::{Options, Queue};
+///
+/// # let name = format!("doc-queue-{}", std::process::id());
+/// let queue = Options::new(1000).create::<u64>(&name)?;
+/// // Elsewhere, in another process:
+/// let same = Queue::<u64>::open(&name)?;
+/// queue.producer()?.push(42)?;
+/// assert_eq!(same.consumer()?.pop()?, 42);
+/// handover::remove(&name)?;
+/// # Ok::<(), handover::Error>(())
+/// ```
+pub struct Queue<M: Message + ?Sized> {
+    core: Arc<Core>,
+    message: PhantomData<fn() -> Box<M>>,
+}
+
+impl<M: Message + ?Sized> Clone for Queue<M> {
+    fn clone(&self) -> Self {
+        Queue { core: Arc::clone(&self.core), message: PhantomData }
+    }
+}
+
+impl<M: Shareable + ?Sized> Queue<M> {
+    /// Opens the queue of that name.
+    pub fn open(name: &str) -> Result<Queue<M>, Error> {
+        Self::in_segment(Segment::open(&Place::Named(name.into()))?)
+    }
+
+    /// Opens the queue in that file.
+    pub fn open_at(path: impl AsRef<Path>) -> Result<Queue<M>, Error> {
+        Self::in_segment(Segment::open(&Place::Path(path.as_ref().into()))?)
+    }
+
+    /// Opens the queue behind a file descriptor that was inherited, or received over a Unix socket; see
+    /// [`share`](Self::share).
+    pub fn from_fd(descriptor: impl AsFd) -> Result<Queue<M>, Error> {
+        Self::in_segment(Segment::from_fd(descriptor)?)
+    }
+
+    /// A file descriptor of the queue's segment, to be handed to another process. It is closed by `exec`, unless you
+    /// clear that flag or hand it over as a standard stream.
+    pub fn share(&self) -> Result<OwnedFd, Error> {
+        self.core.segment().expect("shareable messages lie in segments").share()
+    }
+
+    fn in_segment(segment: Segment) -> Result<Queue<M>, Error> {
+        let place = segment.place().to_string();
+        let measures = Measures::of(segment.header(), &place)?;
+        let shape = M::shape(message_max(&measures))
+            .ok_or_else(|| Error::CorruptHeader { place: place.clone(), why: "its messages are too long".into() })?;
+        if (shape.size, shape.align) != (measures.size, measures.align)
+            || segment.header().fingerprint != shape.fingerprint
+        {
+            let Measures { size, align, .. } = measures;
+            let other = if (shape.size, shape.align) == (size, align) { " of another type" } else { "" };
+            let made = format!("messages{other} of {size} bytes, aligned to {align}");
+            return Err(Error::MessageType { place, made, opened: shape.to_string() });
+        }
+        Ok(Queue::over(Core::in_segment(segment, measures)))
+    }
+}
+
+impl<M: Message + ?Sized> Queue<M> {
+    fn over(core: Core) -> Queue<M> {
+        Queue { core: Arc::new(core), message: PhantomData }
+    }
+
+    /// Attaches a producer. Refused while a queue for one producer has one that lives.
+    pub fn producer(&self) -> Result<Producer<M>, Error> {
+        Producer::attach(&self.core)
+    }
+
+    /// Attaches a consumer. Refused while a queue for one consumer has one that lives.
+    pub fn consumer(&self) -> Result<Consumer<M>, Error> {
+        Consumer::attach(&self.core)
+    }
+
+    /// Closes the queue: pushes are refused from now on, the blocked ones, too; receivers get what is left and are
+    /// then told. It stays closed.
+    pub fn close(&self) {
+        self.core.close();
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.core.is_closed()
+    }
+
+    /// How many messages wait for a receiver, about: others push and pop meanwhile.
+    pub fn len(&self) -> usize {
+        self.core.len().map_or(0, |queued| queued as usize)
+    }
+
+    /// Whether no message waits for a receiver.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many messages it holds at most.
+    pub fn capacity(&self) -> usize {
+        self.core.measures.capacity as usize
+    }
+
+    /// What was done and what was recovered, by all members there have been.
+    pub fn counts(&self) -> Counts {
+        self.core.roster.counts()
+    }
+
+    /// Who is attached, and who of them lives.
+    pub fn members(&self) -> Vec<Member> {
+        self.core.roster.members()
+    }
+}
+
+impl<M: Message + ?Sized> fmt::Debug for Queue<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("place", &self.core.place())
+            .field("capacity", &self.capacity())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A queue of this machine, as [`list`] found it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// What can be told of it, or why it can't be opened.
+    pub state: Result<Report, String>,
+}
+
+/// What can be told of a queue without knowing its messages' type.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Report {
+    /// How many messages it holds at most.
+    pub capacity: usize,
+    /// How many wait.
+    pub len: usize,
+    /// A message's size in its slot; for kinds whose length varies, that of the longest with its length.
+    pub message_size: usize,
+    /// Whether it was closed.
+    pub closed: bool,
+    /// Whether it is for one producer only.
+    pub one_producer: bool,
+    /// Whether it is for one consumer only.
+    pub one_consumer: bool,
+    /// What was done and what was recovered.
+    pub counts: Counts,
+    /// Who is attached.
+    pub members: Vec<Member>,
+}
+
+/// The queues of this machine that have names, in alphabetical order.
+pub fn list() -> Result<Vec<Listed>, Error> {
+    let mut all = Vec::new();
+    for name in crate::segment::names()? {
+        match inspect(&name) {
+            // Plain shared memory, or gone since it was listed.
+            Err(Error::Kind { .. } | Error::NotFound { .. }) => {}
+            Err(error) => all.push(Listed { name, state: Err(error.to_string()) }),
+            Ok(report) => all.push(Listed { name, state: Ok(report) }),
+        }
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+/// What can be told of the queue of that name, whatever its messages' type.
+pub fn inspect(name: &str) -> Result<Report, Error> {
+    let segment = Segment::open(&Place::Named(name.into()))?;
+    let place = segment.place().to_string();
+    let measures = Measures::of(segment.header(), &place)?;
+    let core = Core::in_segment(segment, measures);
+    Ok(Report {
+        capacity: measures.capacity as usize,
+        len: core.len().map_err(|refusal| core.refused(refusal, false))? as usize,
+        message_size: measures.size,
+        closed: core.is_closed(),
+        one_producer: measures.one_producer,
+        one_consumer: measures.one_consumer,
+        counts: core.roster.counts(),
+        members: core.roster.members(),
+    })
+}
+
+/// Removes the queue (or other segment) of that name. Who has it open goes on using it, unseen by others.
+pub fn remove(name: &str) -> Result<(), Error> {
+    crate::segment::remove(&Place::Named(name.into()))
+}
+
+/// Removes the queue (or other segment) in that file.
+pub fn remove_at(path: impl AsRef<Path>) -> Result<(), Error> {
+    crate::segment::remove(&Place::Path(path.as_ref().into()))
+}
+
+/// Why `open_or_create` can't take what is there.
+fn same_settings(wanted: &Measures, found: &Measures) -> Result<(), String> {
+    let differing = |what: &str, found: &dyn fmt::Display, wanted: &dyn fmt::Display| {
+        Err(format!("exists with {what} {found}, asked for with {wanted}"))
+    };
+    if wanted.capacity != found.capacity {
+        return differing("capacity", &found.capacity, &wanted.capacity);
+    }
+    if wanted.one_producer != found.one_producer {
+        return differing("one producer only:", &found.one_producer, &wanted.one_producer);
+    }
+    if wanted.one_consumer != found.one_consumer {
+        return differing("one consumer only:", &found.one_consumer, &wanted.one_consumer);
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! How a queue is made.
+
+use std::path::Path;
+
+use super::core::Core;
+use super::{Queue, same_settings};
+use crate::error::Error;
+use crate::message::{Message, Owned, Shape, Shareable};
+use crate::ring::MAX_MEMBERS;
+use crate::roster::SOLE;
+use crate::segment::{GOES_WITH_LAST_USER, Place, Segment};
+
+/// The settings of a new queue.
+///
+/// ```
+/// use handover::Options;
+///
+/// let one_to_one = Options::new(8192).one_producer().one_consumer().anonymous::<u64>()?;
+/// let lines = Options::new(1000).message_max(4096).anonymous::<[u8]>()?;
+/// # drop((one_to_one, lines));
+/// # Ok::<(), handover::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub(super) capacity: u64,
+    pub(super) members: u32,
+    pub(super) one_producer: bool,
+    pub(super) one_consumer: bool,
+    message_max: Option<usize>,
+    mode: u32,
+    goes_with_last_user: bool,
+}
+
+/// The longest message of bytes, where none is named.
+const MESSAGE_MAX: usize = 1024;
+
+impl Options {
+    /// The most members that a queue between processes can be made for.
+    pub const MOST_MEMBERS: u32 = MAX_MEMBERS - SOLE;
+
+    /// A queue that holds at most so many messages: any number from 1.
+    pub fn new(capacity: usize) -> Options {
+        Options {
+            capacity: capacity as u64,
+            members: 64,
+            one_producer: false,
+            one_consumer: false,
+            message_max: None,
+            mode: 0o600,
+            goes_with_last_user: false,
+        }
+    }
+
+    /// At most one producer at a time. With [`one_consumer`](Self::one_consumer) much faster.
+    pub fn one_producer(mut self) -> Options {
+        self.one_producer = true;
+        self
+    }
+
+    /// At most one consumer at a time. With [`one_producer`](Self::one_producer) much faster.
+    pub fn one_consumer(mut self) -> Options {
+        self.one_consumer = true;
+        self
+    }
+
+    /// The longest message, of kinds whose length varies. 1024 bytes where it is not named.
+    pub fn message_max(mut self, bytes: usize) -> Options {
+        self.message_max = Some(bytes);
+        self
+    }
+
+    /// How many handles may be attached at a time, between processes. 64 where it is not named; 128 bytes each.
+    /// Between threads there is no limit.
+    pub fn members(mut self, most: u32) -> Options {
+        self.members = most;
+        self
+    }
+
+    /// Who may open it, as file permissions. 0600, the user alone, where it is not named.
+    pub fn mode(mut self, mode: u32) -> Options {
+        self.mode = mode;
+        self
+    }
+
+    /// Removes the queue when the last process that has it open leaves. If all are killed at once, it stays until the
+    /// next one that opens it leaves.
+    pub fn goes_with_last_user(mut self) -> Options {
+        self.goes_with_last_user = true;
+        self
+    }
+
+    /// A queue between the threads of this process, of any `T: Send`. Messages left in it are dropped with it.
+    ///
+    /// ```
+    /// let queue = handover::Options::new(100).threads::<String>()?;
+    /// let mut producer = queue.producer()?;
+    /// std::thread::spawn(move || producer.push("hello".to_string()));
+    /// assert_eq!(queue.consumer()?.pop()?, "hello");
+    /// # Ok::<(), handover::Error>(())
+    /// ```
+    pub fn threads<T: Send>(&self) -> Result<Queue<Owned<T>>, Error> {
+        let shape = self.shape::<Owned<T>>()?;
+        let measures = self.measures(&shape, true)?;
+        Ok(Queue::over(Core::on_heap(measures, discard::<Owned<T>>)?))
+    }
+
+    /// Creates a queue of that name. Refused if there is something of that name already.
+    pub fn create<M: Shareable + ?Sized>(&self, name: &str) -> Result<Queue<M>, Error> {
+        self.create_in(&Place::Named(name.into()))
+    }
+
+    /// Creates a queue in a file of that path. Refused if there is something already.
+    pub fn create_at<M: Shareable + ?Sized>(&self, path: impl AsRef<Path>) -> Result<Queue<M>, Error> {
+        self.create_in(&Place::Path(path.as_ref().into()))
+    }
+
+    /// Creates a queue without a name, to be handed to other processes by file descriptor; see [`Queue::share`].
+    pub fn anonymous<M: Shareable + ?Sized>(&self) -> Result<Queue<M>, Error> {
+        self.create_in(&Place::Anonymous)
+    }
+
+    /// Opens the queue of that name, or creates it. One that is there must have the same capacity, the same message
+    /// type, and be for as many producers and consumers.
+    pub fn open_or_create<M: Shareable + ?Sized>(&self, name: &str) -> Result<Queue<M>, Error> {
+        self.open_or_create_in(&Place::Named(name.into()))
+    }
+
+    /// Opens the queue in that file, or creates it; as [`open_or_create`](Self::open_or_create).
+    pub fn open_or_create_at<M: Shareable + ?Sized>(&self, path: impl AsRef<Path>) -> Result<Queue<M>, Error> {
+        self.open_or_create_in(&Place::Path(path.as_ref().into()))
+    }
+
+    fn shape<M: Message + ?Sized>(&self) -> Result<Shape, Error> {
+        let max = self.message_max.unwrap_or(MESSAGE_MAX);
+        let too_long =
+            || Error::Unfit { why: format!("messages of up to {max} bytes are too long; 4 GiB is the most") };
+        M::shape(max).ok_or_else(too_long)
+    }
+
+    fn create_in<M: Shareable + ?Sized>(&self, place: &Place) -> Result<Queue<M>, Error> {
+        let shape = self.shape::<M>()?;
+        let measures = self.measures(&shape, false)?;
+        let features = if self.goes_with_last_user { GOES_WITH_LAST_USER } else { 0 };
+        let segment = Segment::create(place, measures.header(&shape, features), self.mode, |_, _| {})?;
+        Ok(Queue::over(Core::in_segment(segment, measures)))
+    }
+
+    fn open_or_create_in<M: Shareable + ?Sized>(&self, place: &Place) -> Result<Queue<M>, Error> {
+        let wanted = self.measures(&self.shape::<M>()?, false)?;
+        loop {
+            match Segment::open(place) {
+                Ok(segment) => {
+                    let queue = Queue::<M>::in_segment(segment)?;
+                    return match same_settings(&wanted, &queue.core.measures) {
+                        Ok(()) => Ok(queue),
+                        Err(why) => Err(Error::Settings { place: place.to_string(), why }),
+                    };
+                }
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            // Another one may create it, or remove it, between the two.
+            match self.create_in(place) {
+                Err(Error::AlreadyExists { .. }) => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`Message`]'s `discard`.
+unsafe fn discard<M: Message + ?Sized>(slot: *mut u8) {
+    // SAFETY: by the caller's contract.
+    unsafe { M::discard(slot) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::core::Measures;
+    use super::*;
+    use crate::message::fingerprint;
+
+    #[test]
+    fn sizes_that_overflow_are_refused() {
+        let shape = Shape { size: usize::MAX / 4, align: 8, fingerprint: fingerprint(&[]), name: "huge".into() };
+        assert!(matches!(Options::new(5).measures(&shape, false), Err(Error::Unfit { .. })));
+    }
+
+    #[test]
+    fn a_segments_overhead_is_within_its_bound() {
+        for members in [1, 64, Options::MOST_MEMBERS] {
+            let shape = Shape { size: 8, align: 8, fingerprint: 0, name: "u64".into() };
+            let measures: Measures = Options::new(1000).members(members).measures(&shape, false).expect("fits");
+            let overhead = 4096 + measures.length - 1000 * 16;
+            assert!(overhead <= 16 * 1024 + 128 * members as usize, "{overhead} bytes for {members} members");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The search for the dead by members that never block.
+//!
+//! A blocked member searches while it waits. One that always finds something to do would never: so each handle looks
+//! at the clock now and then, more often the slower it works, and searches when [`PERIOD`] has passed.
+
+use std::time::Instant;
+
+use super::core::Core;
+use crate::gate::PERIOD;
+use crate::roster::Counters;
+
+/// The clock is looked at after at most so many operations: some tens of microseconds' worth at full speed.
+const LONGEST: u32 = 1024;
+
+pub(super) struct Pulse {
+    /// Operations until the next look at the clock; never reaches zero where nobody can die.
+    left: u32,
+    step: u32,
+    last: Option<Instant>,
+    mortal: bool,
+}
+
+impl Pulse {
+    pub(super) fn new(mortal: bool) -> Pulse {
+        Pulse { left: 1, step: 1, last: None, mortal }
+    }
+
+    #[inline(always)]
+    pub(super) fn beat(&mut self, core: &Core, counters: &Counters) {
+        if self.mortal {
+            self.left -= 1;
+            if self.left == 0 {
+                self.look(core, counters);
+            }
+        }
+    }
+
+    #[cold]
+    fn look(&mut self, core: &Core, counters: &Counters) {
+        let now = Instant::now();
+        if self.last.is_none_or(|last| now.duration_since(last) >= PERIOD) {
+            self.step = 1;
+            self.last = Some(now);
+            core.sweep(counters);
+        } else {
+            self.step = (self.step * 2).min(LONGEST);
+        }
+        self.left = self.step;
+    }
+}

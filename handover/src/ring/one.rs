@@ -1,0 +1,253 @@
+//! One producer, one consumer: no claims, no stamps, no compare-and-swap.
+//!
+//! `tail` counts the messages published, `head` those released; slot `n % capacity` holds message `n`. Each side writes
+//! its own count with a plain store, once for each message, and keeps the other's as it last saw it.
+//!
+//! **Deaths.** What a producer wrote past `tail` was never published: its successor writes over it. What a consumer
+//! read without moving `head` is still there: its successor reads it. A message that was handed out in place is noted
+//! in `held` first, so that the successor can mark it as redelivered; a plain `pop` shows nothing to anybody before it
+//! has moved `head`, and needs no note.
+//!
+//! **Fences.** A side that goes to sleep, or wants to leave a closed ring, announces itself and then looks at the other
+//! side's words once more; the other side writes its words and then looks for announcements. One of the two must see
+//! the other, which takes a full fence on both sides. The side that waits has time: it makes *every* running thread
+//! fence (`membarrier`), and the side that works pays nothing. Where the kernel can't do that, `fenced` makes each
+//! operation fence for itself.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{compiler_fence, fence};
+
+use super::{Fault, Lines, Position, Refusal, Run};
+
+/// A ring in memory that somebody else owns.
+pub(crate) struct One {
+    lines: *const Lines,
+    slots: *mut u8,
+    stride: usize,
+    capacity: u64,
+    fenced: bool,
+}
+
+// SAFETY: all shared access goes through atomics; messages are accessed only between publish and release, by one side.
+unsafe impl Send for One {}
+// SAFETY: as above.
+unsafe impl Sync for One {}
+
+/// The producer's own view.
+#[derive(Debug, Default)]
+pub(crate) struct Producing {
+    tail: u64,
+    index: u64,
+    /// `head` as last seen.
+    head: u64,
+}
+
+/// The consumer's own view.
+#[derive(Debug, Default)]
+pub(crate) struct Consuming {
+    head: u64,
+    index: u64,
+    /// `tail` as last seen.
+    tail: u64,
+    /// How often the message at `head` was handed out and not finished.
+    deliveries: u32,
+}
+
+/// The distance of two slots; `None` if it overflows.
+pub(crate) fn stride(size: usize, align: usize) -> Option<usize> {
+    size.max(1).checked_next_multiple_of(align)
+}
+
+/// `held`: the message (its number plus one, so that zero is none) and its deliveries.
+fn note(message: u64, deliveries: u32) -> u64 {
+    (message + 1) << 8 | u64::from(deliveries.min(255))
+}
+
+impl One {
+    /// # Safety
+    /// As [`super::many::Many::new`], for slots of `stride(size, align)` bytes.
+    pub(crate) unsafe fn new(
+        lines: *const Lines,
+        slots: *mut u8,
+        capacity: u32,
+        size: usize,
+        align: usize,
+        fenced: bool,
+    ) -> One {
+        let stride = stride(size, align).expect("measured at creation");
+        One { lines, slots, stride, capacity: u64::from(capacity), fenced }
+    }
+
+    #[inline(always)]
+    pub(crate) fn lines(&self) -> &Lines {
+        // SAFETY: valid by the contract of `new`; all of its fields are atomics.
+        unsafe { &*self.lines }
+    }
+
+    /// Where the `nth` message of a run lies.
+    #[inline(always)]
+    pub(crate) fn message(&self, run: &Run, nth: u32) -> *mut u8 {
+        debug_assert!(nth < run.count);
+        let index = self.step(u64::from(run.first.index), u64::from(nth));
+        // SAFETY: a run's index comes out of a view, which is private and wraps at the capacity.
+        unsafe { self.slots.add(index as usize * self.stride) }
+    }
+
+    #[inline(always)]
+    fn run(&self, index: u64, count: u64, deliveries: u32) -> Run {
+        Run { first: Position { lap: 0, index: index as u32 }, count: count as u32, deliveries }
+    }
+
+    #[inline(always)]
+    fn step(&self, index: u64, count: u64) -> u64 {
+        let index = index + count;
+        if index < self.capacity { index } else { index - self.capacity }
+    }
+
+    /// Between a side's own store and its look at the other's announcements.
+    #[inline(always)]
+    pub(crate) fn order(&self) {
+        if self.fenced {
+            fence(SeqCst);
+        } else {
+            compiler_fence(SeqCst);
+        }
+    }
+
+    /// The view of a new producer, which is the only one alive.
+    pub(crate) fn producing(&self) -> Producing {
+        self.lines().pushing.0.store(0, Relaxed);
+        let tail = self.lines().tail.0.load(Acquire);
+        Producing { tail, index: tail % self.capacity, head: self.lines().head.0.ticket.load(Acquire) }
+    }
+
+    /// The view of a new consumer, which is the only one alive.
+    pub(crate) fn consuming(&self) -> Consuming {
+        let head = self.lines().head.0.ticket.load(Acquire);
+        let held = self.lines().head.0.held.load(Acquire);
+        let deliveries = if held >> 8 == head.wrapping_add(1) & (u64::MAX >> 8) { (held & 255) as u32 } else { 0 };
+        Consuming { head, index: head % self.capacity, tail: head, deliveries }
+    }
+
+    /// The slots that can be written now, at most `want`; while they are written, `pushing` says so.
+    #[inline(always)]
+    pub(crate) fn claim_push(&self, mine: &mut Producing, want: u32) -> Result<Run, Refusal> {
+        self.lines().pushing.0.store(1, Relaxed);
+        self.order();
+        match self.room(mine, u64::from(want)) {
+            Ok(room) => Ok(self.run(mine.index, room, 0)),
+            Err(refusal) => {
+                self.lines().pushing.0.store(0, Relaxed);
+                Err(refusal)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn room(&self, mine: &mut Producing, want: u64) -> Result<u64, Refusal> {
+        if self.lines().notice.0.closed.load(Relaxed) != 0 {
+            return Err(Refusal::Closed);
+        }
+        let mut used = mine.tail.wrapping_sub(mine.head);
+        if used > self.capacity.saturating_sub(want) {
+            // Acquire: the message was read before we write over it.
+            mine.head = self.lines().head.0.ticket.load(Acquire);
+            used = mine.tail.wrapping_sub(mine.head);
+            if used > self.capacity {
+                return Err(Refusal::Corrupt(Fault::Distance));
+            }
+            if used == self.capacity {
+                return Err(Refusal::Nothing);
+            }
+        }
+        Ok(want.min(self.capacity - used))
+    }
+
+    /// Publishes the first `written` slots of what was claimed.
+    #[inline(always)]
+    pub(crate) fn publish(&self, mine: &mut Producing, written: u32) {
+        let count = u64::from(written);
+        mine.tail = mine.tail.wrapping_add(count);
+        mine.index = self.step(mine.index, count);
+        // Release: the messages were written before anybody sees them.
+        self.lines().tail.0.store(mine.tail, Release);
+        // Release: a consumer that sees this sees the tail.
+        self.lines().pushing.0.store(0, Release);
+    }
+
+    /// The messages that can be read now, at most `want`. One that was handed out before comes alone.
+    #[inline(always)]
+    pub(crate) fn claim_pop(&self, mine: &mut Consuming, want: u32) -> Result<Run, Refusal> {
+        let want = if mine.deliveries > 0 { 1 } else { u64::from(want) };
+        let mut ready = mine.tail.wrapping_sub(mine.head);
+        if ready == 0 {
+            // Acquire: the messages were written before the tail moved.
+            mine.tail = self.lines().tail.0.load(Acquire);
+            ready = mine.tail.wrapping_sub(mine.head);
+            if ready > self.capacity {
+                mine.tail = mine.head;
+                return Err(Refusal::Corrupt(Fault::Distance));
+            }
+            if ready == 0 {
+                let closed = self.lines().notice.0.closed.load(Relaxed) != 0;
+                return Err(if closed { Refusal::Draining } else { Refusal::Nothing });
+            }
+        }
+        Ok(self.run(mine.index, want.min(ready), mine.deliveries))
+    }
+
+    /// For a consumer that found the ring closed and empty, *after* every running thread was made to fence: whether no
+    /// push is under way. A producer that saw the ring open had said `pushing` before it looked.
+    pub(crate) fn is_pushing(&self) -> bool {
+        self.lines().pushing.0.load(Acquire) != 0
+    }
+
+    /// Notes that the message at the head is handed out in place.
+    pub(crate) fn note_held(&self, mine: &mut Consuming) {
+        mine.deliveries = mine.deliveries.saturating_add(1);
+        self.lines().head.0.held.store(note(mine.head, mine.deliveries), Release);
+    }
+
+    /// Frees the slots of a run.
+    #[inline(always)]
+    pub(crate) fn release(&self, mine: &mut Consuming, run: &Run) {
+        let count = u64::from(run.count);
+        mine.head = mine.head.wrapping_add(count);
+        mine.index = self.step(mine.index, count);
+        mine.deliveries = 0;
+        // Release: the messages were read before anybody writes over them.
+        self.lines().head.0.ticket.store(mine.head, Release);
+    }
+
+    pub(crate) fn close(&self) {
+        self.lines().notice.0.closed.store(1, SeqCst);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lines().notice.0.closed.load(SeqCst) != 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(&self) -> Result<u32, Refusal> {
+        loop {
+            let head = self.lines().head.0.ticket.load(SeqCst);
+            let length = self.lines().tail.0.load(SeqCst).wrapping_sub(head);
+            if length <= self.capacity {
+                return Ok(length as u32);
+            }
+            // The two were not read at one moment: only a head that stands still makes it a fault.
+            if self.lines().head.0.ticket.load(SeqCst) == head {
+                return Err(Refusal::Corrupt(Fault::Distance));
+            }
+        }
+    }
+
+    /// Calls `visit` with each message left in the ring, which nobody else uses any more.
+    pub(crate) fn drain_alone(&mut self, visit: &mut dyn FnMut(*mut u8)) {
+        let mut mine = self.consuming();
+        while let Ok(run) = self.claim_pop(&mut mine, 1) {
+            visit(self.message(&run, 0));
+            self.release(&mut mine, &run);
+        }
+    }
+}
