@@ -134,7 +134,7 @@ fn what_is_left_is_dropped_with_the_queue() {
         let mut producer = queue.producer().expect("the first");
         let mut consumer = queue.consumer().expect("the first");
         for _ in 0..7 {
-            producer.try_push(Counted(Arc::clone(&drops))).ok().expect("room");
+            producer.try_push(Counted(Arc::clone(&drops))).expect("room");
         }
         drop(consumer.pop());
         assert_eq!(drops.load(Ordering::Relaxed), 1);

@@ -123,16 +123,20 @@ pub(crate) enum Step {
     Over,
 }
 
-/// What a handle remembers from one refusal to the next: whether traffic streams.
+/// What a handle remembers from one refusal to the next.
 ///
-/// When it does, looking again at once finds one message, and takes the line that the other side is working on away
-/// from it; looking a moment later finds many. When it does not, that moment is only latency. So what was done between
-/// two refusals decides, and now and then the longer pause is tried.
+/// *Whether traffic streams.* When it does, looking again at once finds one message, and takes the line that the other
+/// side is working on away from it; looking a moment later finds many. When it does not, that moment is only latency.
+/// So what was done between two refusals decides, and now and then the longer pause is tried.
+///
+/// *Whether the processor is wanted by others.* A yield that takes long let somebody else run, who may be the one that
+/// is waited for: then spinning only keeps them from it.
 #[derive(Debug, Default)]
 pub(crate) struct Rhythm {
     done: u64,
     refusals: u32,
     streaming: bool,
+    crowded: bool,
 }
 
 /// A burst of so many messages is a stream.
@@ -141,15 +145,22 @@ const BURST: u64 = 4;
 const TRY: u32 = 64;
 /// The longer pause, in the processor's own pauses: about half a microsecond.
 const STREAM_PAUSES: u32 = 40;
+/// A yield that takes longer let somebody else run.
+const LONG_YIELD: Duration = Duration::from_micros(3);
 
 impl Rhythm {
     /// At a refusal; `done` counts what the handle has pushed or popped so far.
-    fn refused(&mut self, done: u64) -> bool {
+    fn refused(&mut self, done: u64) {
         let burst = done.wrapping_sub(self.done);
         self.done = done;
         self.refusals = self.refusals.wrapping_add(1);
-        self.streaming = burst >= BURST;
-        self.streaming || self.refusals.is_multiple_of(TRY)
+        self.streaming = burst >= BURST || self.refusals.is_multiple_of(TRY);
+    }
+
+    fn give_way(&mut self) {
+        let start = Instant::now();
+        thread::yield_now();
+        self.crowded = start.elapsed() > LONG_YIELD;
     }
 }
 
@@ -159,7 +170,7 @@ pub(crate) struct Patience {
     limit: Limit,
     round: u32,
     spins: u32,
-    streaming: bool,
+    yields: u32,
     searched: Option<Instant>,
 }
 
@@ -171,23 +182,22 @@ const YIELDS: u32 = 4;
 
 impl Patience {
     pub(crate) fn new(wait: Wait, limit: Limit, rhythm: &mut Rhythm, done: u64) -> Patience {
-        let streaming = rhythm.refused(done);
-        Patience { wait, limit, round: 0, spins: 0, streaming, searched: None }
+        rhythm.refused(done);
+        Patience { wait, limit, round: 0, spins: 0, yields: 0, searched: None }
     }
 
-    pub(crate) fn next(&mut self) -> Step {
+    pub(crate) fn next(&mut self, rhythm: &mut Rhythm) -> Step {
         if matches!(self.limit, Limit::Never) {
             return Step::Over;
         }
         self.round = self.round.saturating_add(1);
         let most = if self.wait == Wait::Park { 2 * STREAM_PAUSES } else { SPIN_PAUSES };
-        if self.spins < most {
-            let pauses = if self.streaming { STREAM_PAUSES } else { LONGEST.min(1 << self.round.min(16)) };
+        if self.spins < most && !rhythm.crowded {
+            let pauses = if rhythm.streaming { STREAM_PAUSES } else { LONGEST.min(1 << self.round.min(16)) };
             self.spins += pauses;
             for _ in 0..pauses {
                 hint::spin_loop();
             }
-            self.round = if self.spins < most { self.round } else { 0 };
             return Step::Again;
         }
         let left = self.limit.left();
@@ -196,7 +206,7 @@ impl Patience {
         }
         if self.wait == Wait::Spin {
             self.spins = 0;
-            thread::yield_now();
+            rhythm.give_way();
             let now = Instant::now();
             let searched = *self.searched.get_or_insert(now);
             if now.duration_since(searched) < PERIOD {
@@ -205,8 +215,9 @@ impl Patience {
             self.searched = Some(now);
             return Step::Search;
         }
-        if self.round <= YIELDS && self.wait == Wait::Balanced {
-            thread::yield_now();
+        if self.yields < YIELDS && self.wait == Wait::Balanced {
+            self.yields += 1;
+            rhythm.give_way();
             return Step::Again;
         }
         Step::Sleep(left)

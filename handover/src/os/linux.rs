@@ -6,8 +6,8 @@ mod mapping;
 mod sleep;
 
 pub(crate) use file::{
-    command_of, create_anonymous, create_unnamed, facts, facts_at, give_name, named, names, open, read_beginning,
-    remove, reopen, reserve, seal_length, set_length, set_mode,
+    create_anonymous, create_unnamed, facts, facts_at, give_name, named, names, open, read_beginning, remove, reopen,
+    reserve, seal_length, set_length, set_mode,
 };
 pub(crate) use lock_file::{LockFile, forks, is_locked};
 pub(crate) use mapping::Mapping;

@@ -35,6 +35,7 @@ use crate::roster::{Membership, Role, Roster, count};
 /// ```
 pub struct Consumer<M: Message + ?Sized> {
     core: Arc<Core>,
+    ring: Ring,
     membership: Membership,
     /// The forks this process had seen when the handle was made.
     forks: u64,
@@ -62,6 +63,7 @@ impl<M: Message + ?Sized> Consumer<M> {
         core.sweep(membership.counters());
         Ok(Consumer {
             pulse: Pulse::new(core.mortal()),
+            ring: core.ring.clone(),
             core: Arc::clone(core),
             membership,
             forks: os::forks(),
@@ -103,10 +105,42 @@ impl<M: Message + ?Sized> Consumer<M> {
 
     #[inline(always)]
     fn pop_within(&mut self, limit: Limit) -> Result<M::Pop, Error> {
-        match self.claim_at_once(1) {
-            Some(run) => self.move_out(&run),
-            None => self.pop_waiting(limit),
+        if os::forks() != self.forks {
+            return Err(Error::Forked);
         }
+        self.pulse.beat(&self.core, self.membership.counters());
+        let max = super::message_max(&self.core.measures);
+        // Each ring's way through in one piece: that is what makes it fast.
+        let message = match &self.ring {
+            Ring::Many(many) => {
+                if many.orphans_notice() != self.orphans_seen {
+                    return self.pop_waiting(limit);
+                }
+                let Some(run) = many.claim_pop_at_once(self.membership.owner, 1) else {
+                    return self.pop_waiting(limit);
+                };
+                self.redeliveries = 0;
+                // SAFETY: the message is claimed, and moved out once: its slot is freed next.
+                let message = unsafe { M::read(many.message(&run, 0), max) };
+                many.release(self.membership.owner, &run);
+                message
+            }
+            Ring::One(one) => {
+                let run = match one.claim_pop(&mut self.consuming, 1) {
+                    Ok(run) if run.deliveries == 0 => run,
+                    _ => return self.pop_waiting(limit),
+                };
+                self.redeliveries = 0;
+                // SAFETY: as above.
+                let message = unsafe { M::read(one.message(&run, 0), max) };
+                one.release(&mut self.consuming, &run);
+                one.order();
+                message
+            }
+        };
+        count(&self.membership.counters().popped, 1);
+        self.core.slot_freed();
+        message
     }
 
     /// Apart, so that what the fast way needs stays in registers.
@@ -114,15 +148,10 @@ impl<M: Message + ?Sized> Consumer<M> {
     #[inline(never)]
     fn pop_waiting(&mut self, limit: Limit) -> Result<M::Pop, Error> {
         let run = self.claim(1, limit)?;
-        self.move_out(&run)
-    }
-
-    #[inline(always)]
-    fn move_out(&mut self, run: &Run) -> Result<M::Pop, Error> {
-        self.note_redelivery(run);
+        self.note_redelivery(&run);
         // SAFETY: the message is claimed, and moved out once: its slot is freed next.
-        let message = unsafe { M::read(self.slot(run, 0), super::message_max(&self.core.measures)) };
-        self.release(run);
+        let message = unsafe { M::read(self.slot(&run, 0), super::message_max(&self.core.measures)) };
+        self.release(&run);
         message
     }
 
@@ -154,10 +183,7 @@ impl<M: Message + ?Sized> Consumer<M> {
             return Ok(0);
         }
         let want = most.min(RUN_MAX as usize) as u32;
-        let run = match self.claim_at_once(want) {
-            Some(run) => run,
-            None => self.claim(want, limit)?,
-        };
+        let run = self.claim(want, limit)?;
         self.note_redelivery(&run);
         let max = super::message_max(&self.core.measures);
         let mut batch = Batch { count: run.count, consumer: self, run: Some(run), read: 0 };
@@ -195,7 +221,7 @@ impl<M: Message + ?Sized> Consumer<M> {
     fn receive_within(&mut self, limit: Limit) -> Result<Received<'_, M>, Error> {
         let run = self.claim(1, limit)?;
         self.note_redelivery(&run);
-        match &self.core.ring {
+        match &self.ring {
             // The receipt may be forgotten, and this handle claim again: the record must stand before that. An orphan
             // has it from its claim.
             Ring::Many(many) if run.deliveries == 0 => many.record_pop(self.membership.owner, &run),
@@ -232,20 +258,6 @@ impl<M: Message + ?Sized> Consumer<M> {
         self.core.close();
     }
 
-    /// A claim, if nothing stands in its way.
-    #[inline(always)]
-    fn claim_at_once(&mut self, want: u32) -> Option<Run> {
-        if os::forks() != self.forks {
-            return None;
-        }
-        self.pulse.beat(&self.core, self.membership.counters());
-        match &self.core.ring {
-            Ring::Many(many) if many.orphans_notice() != self.orphans_seen => None,
-            Ring::Many(many) => many.claim_pop_at_once(self.membership.owner, want),
-            Ring::One(one) => one.claim_pop(&mut self.consuming, want).ok(),
-        }
-    }
-
     fn claim(&mut self, want: u32, limit: Limit) -> Result<Run, Error> {
         if os::forks() != self.forks {
             return Err(Error::Forked);
@@ -267,7 +279,7 @@ impl<M: Message + ?Sized> Consumer<M> {
 
     #[inline(always)]
     fn slot(&self, run: &Run, nth: u32) -> *mut u8 {
-        match &self.core.ring {
+        match &self.ring {
             Ring::Many(many) => many.message(run, nth),
             Ring::One(one) => one.message(run, nth),
         }
@@ -277,7 +289,7 @@ impl<M: Message + ?Sized> Consumer<M> {
     #[inline(always)]
     fn release(&mut self, run: &Run) {
         count(&self.membership.counters().popped, u64::from(run.count));
-        match &self.core.ring {
+        match &self.ring {
             Ring::Many(many) => many.release(self.membership.owner, run),
             Ring::One(one) => {
                 one.release(&mut self.consuming, run);
@@ -288,7 +300,7 @@ impl<M: Message + ?Sized> Consumer<M> {
     }
 
     fn hand_back(&mut self, run: &Run) {
-        if let Ring::Many(many) = &self.core.ring {
+        if let Ring::Many(many) = &self.ring {
             many.hand_back(run);
         }
         // Of one to one it is where it was, and the note says that it was handed out.
@@ -298,7 +310,7 @@ impl<M: Message + ?Sized> Consumer<M> {
 
     #[cold]
     fn look_for_orphans(&mut self) -> Result<Option<Run>, Refusal> {
-        let Ring::Many(many) = &self.core.ring else { return Ok(None) };
+        let Ring::Many(many) = &self.ring else { return Ok(None) };
         // Read before looking: what is orphaned while we look makes us look again.
         let notice = many.orphans_notice();
         let orphan = many.claim_orphan(self.membership.owner)?;
@@ -311,7 +323,7 @@ impl<M: Message + ?Sized> Consumer<M> {
     /// Closed and empty, for the one consumer: it may leave if no push is under way that saw the ring open.
     #[cold]
     fn leave(&mut self, want: u32) -> Result<Run, Refusal> {
-        let one: &One = match &self.core.ring {
+        let one: &One = match &self.ring {
             Ring::One(one) => one,
             Ring::Many(_) => unreachable!("called for rings of one"),
         };
@@ -330,13 +342,13 @@ impl<M: Message + ?Sized> Side for Consumer<M> {
     const PUSH: bool = false;
 
     fn try_claim(&mut self, want: u32) -> Result<Run, Refusal> {
-        if let Ring::Many(many) = &self.core.ring
+        if let Ring::Many(many) = &self.ring
             && many.orphans_notice() != self.orphans_seen
             && let Some(orphan) = self.look_for_orphans()?
         {
             return Ok(orphan);
         }
-        match &self.core.ring {
+        match &self.ring {
             Ring::Many(many) => many.claim_pop(self.membership.owner, want),
             Ring::One(one) => match one.claim_pop(&mut self.consuming, want) {
                 Err(Refusal::Draining) => self.leave(want),

@@ -144,6 +144,8 @@ enum Memory {
     Segment(Arc<Segment>),
 }
 
+/// Pointers and measures: each handle has its own copy, in its own cache lines.
+#[derive(Clone)]
 pub(crate) enum Ring {
     Many(Many),
     One(One),

@@ -168,6 +168,8 @@ impl<M: Message + ?Sized> fmt::Debug for Queue<M> {
 pub struct Listed {
     /// Its name.
     pub name: String,
+    /// Whether any process has it open. If none has, it was left behind, or waits for its next user.
+    pub in_use: bool,
     /// What can be told of it, or why it can't be opened.
     pub state: Result<Report, String>,
 }
@@ -201,8 +203,10 @@ pub fn list() -> Result<Vec<Listed>, Error> {
         match inspect(&name) {
             // Plain shared memory, or gone since it was listed.
             Err(Error::Kind { .. } | Error::NotFound { .. }) => {}
-            Err(error) => all.push(Listed { name, state: Err(error.to_string()) }),
-            Ok(report) => all.push(Listed { name, state: Ok(report) }),
+            state => {
+                let in_use = crate::segment::in_use(&Place::Named(name.clone())).unwrap_or(false);
+                all.push(Listed { name, in_use, state: state.map_err(|error| error.to_string()) });
+            }
         }
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));

@@ -33,6 +33,7 @@ use crate::roster::{Membership, Role, count};
 /// ```
 pub struct Producer<M: Message + ?Sized> {
     core: Arc<Core>,
+    ring: Ring,
     membership: Membership,
     /// The forks this process had seen when the handle was made.
     forks: u64,
@@ -58,6 +59,7 @@ impl<M: Message + ?Sized> Producer<M> {
         Ok(Producer {
             pulse: Pulse::new(core.mortal()),
             scratch: M::scratch(super::message_max(&core.measures)),
+            ring: core.ring.clone(),
             core,
             membership,
             forks: os::forks(),
@@ -99,15 +101,33 @@ impl<M: Message + ?Sized> Producer<M> {
         if let Err(error) = M::prepare(&message, max, &mut self.scratch) {
             return Err(PushError { message, error });
         }
-        match self.claim_at_once(1) {
-            Some(run) => {
-                // SAFETY: the slot is claimed, and the message was prepared.
-                unsafe { M::write(message, &self.scratch, self.slot(&run, 0)) };
-                self.publish(&run, 1);
-                Ok(())
-            }
-            None => self.push_waiting(message, limit),
+        if os::forks() != self.forks {
+            return Err(PushError { message, error: Error::Forked });
         }
+        self.pulse.beat(&self.core, self.membership.counters());
+        // Each ring's way through in one piece: that is what makes it fast.
+        match &self.ring {
+            Ring::Many(many) => {
+                let Some(run) = many.claim_push_at_once(self.membership.owner, 1) else {
+                    return self.push_waiting(message, limit);
+                };
+                // SAFETY: the slot is claimed, and the message was prepared.
+                unsafe { M::write(message, &self.scratch, many.message(&run, 0)) };
+                many.publish(&run, 1);
+            }
+            Ring::One(one) => {
+                let Ok(run) = one.claim_push(&mut self.producing, 1) else {
+                    return self.push_waiting(message, limit);
+                };
+                // SAFETY: as above.
+                unsafe { M::write(message, &self.scratch, one.message(&run, 0)) };
+                one.publish(&mut self.producing, 1);
+                one.order();
+            }
+        }
+        count(&self.membership.counters().pushed, 1);
+        self.core.message_came();
+        Ok(())
     }
 
     /// Apart, so that what the fast way needs stays in registers.
@@ -166,10 +186,7 @@ impl<M: Message + ?Sized> Producer<M> {
         I: Iterator<Item = M::Push<'m>>,
     {
         let want = messages.size_hint().0.clamp(1, RUN_MAX as usize) as u32;
-        let run = match self.claim_at_once(want) {
-            Some(run) => run,
-            None => self.claim(want, limit)?,
-        };
+        let run = self.claim(want, limit)?;
         // The iterator is the user's code: if it panics, what was written is published and the rest is void.
         let mut batch = Batch { count: run.count, producer: self, run: Some(run), written: 0 };
         while batch.written < batch.count {
@@ -204,7 +221,7 @@ impl<M: Message + ?Sized> Producer<M> {
 
     fn loan_within(&mut self, limit: Limit) -> Result<Loan<'_, M>, Error> {
         let run = self.claim(1, limit)?;
-        if let Ring::Many(many) = &self.core.ring {
+        if let Ring::Many(many) = &self.ring {
             // The loan may be forgotten, and this handle claim again: the record must stand before that.
             many.record_push(self.membership.owner, &run);
         }
@@ -216,19 +233,6 @@ impl<M: Message + ?Sized> Producer<M> {
     /// Refuses all further pushes, by anybody; see [`Queue::close`](crate::Queue::close).
     pub fn close(&self) {
         self.core.close();
-    }
-
-    /// A claim, if nothing stands in its way.
-    #[inline(always)]
-    fn claim_at_once(&mut self, want: u32) -> Option<Run> {
-        if os::forks() != self.forks {
-            return None;
-        }
-        self.pulse.beat(&self.core, self.membership.counters());
-        match &self.core.ring {
-            Ring::Many(many) => many.claim_push_at_once(self.membership.owner, want),
-            Ring::One(one) => one.claim_push(&mut self.producing, want).ok(),
-        }
     }
 
     fn claim(&mut self, want: u32, limit: Limit) -> Result<Run, Error> {
@@ -244,7 +248,7 @@ impl<M: Message + ?Sized> Producer<M> {
 
     #[inline(always)]
     fn slot(&self, run: &Run, nth: u32) -> *mut u8 {
-        match &self.core.ring {
+        match &self.ring {
             Ring::Many(many) => many.message(run, nth),
             Ring::One(one) => one.message(run, nth),
         }
@@ -252,7 +256,7 @@ impl<M: Message + ?Sized> Producer<M> {
 
     #[inline(always)]
     fn publish(&mut self, run: &Run, written: u32) {
-        match &self.core.ring {
+        match &self.ring {
             Ring::Many(many) => many.publish(run, written),
             Ring::One(one) => {
                 one.publish(&mut self.producing, written);
@@ -268,7 +272,7 @@ impl<M: Message + ?Sized> Side for Producer<M> {
     const PUSH: bool = true;
 
     fn try_claim(&mut self, want: u32) -> Result<Run, Refusal> {
-        match &self.core.ring {
+        match &self.ring {
             Ring::Many(many) => many.claim_push(self.membership.owner, want),
             Ring::One(one) => one.claim_push(&mut self.producing, want),
         }

@@ -42,7 +42,7 @@ pub(super) fn wait<S: Side>(side: &mut S, want: u32, refusal: Refusal, limit: Li
         if matches!(refusal, Refusal::Closed | Refusal::Corrupt(_)) {
             return Err(core.refused(refusal, S::PUSH));
         }
-        let step = patience.next();
+        let step = patience.next(side.rhythm());
         // Who is held up by a dead member finds out at once; also a caller that may not wait.
         let idle = matches!(step, Step::Sleep(_) | Step::Over | Step::Search);
         if refusal == Refusal::Held && core.mortal() && (idle && !asked) {

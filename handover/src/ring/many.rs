@@ -22,6 +22,7 @@
 //! repair that was itself stopped and resumes late fails at its compare-and-swap, or finds the number's new owner
 //! alive. Every step may be made by any number of members at once, and left off at any instruction.
 
+use std::hint;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU64, fence};
 
@@ -29,12 +30,15 @@ use super::words::{Position, Stamp, State, Ticket};
 use super::{Fault, Geometry, Lines, Owner, RUN_MAX, Refusal, Run};
 
 /// A ring in memory that somebody else owns.
+#[derive(Clone)]
 pub(crate) struct Many {
     lines: *const Lines,
     slots: *mut u8,
     stride: usize,
     message_offset: usize,
     geometry: Geometry,
+    /// How many slots ahead of a claim the next ones are fetched; more than the ring has where that would harm.
+    ahead: u32,
     /// Whether members can die. Threads of one process can't, and need no records.
     mortal: bool,
 }
@@ -44,6 +48,39 @@ unsafe impl Send for Many {}
 // SAFETY: as above.
 unsafe impl Sync for Many {}
 
+/// Two that claim from one ticket in turns take its line from each other at every claim. One that gives way for a while
+/// lets the other make many claims in the time of one.
+#[derive(Default)]
+struct Contention {
+    times: u32,
+}
+
+impl Contention {
+    #[cold]
+    fn give_way(&mut self) {
+        for _ in 0..16 << self.times.min(3) {
+            hint::spin_loop();
+        }
+        self.times += 1;
+    }
+}
+
+#[inline(always)]
+fn prefetch_to_write(line: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint: it reads and writes nothing, and faults nowhere.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) line.addr(), options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) line.addr(), options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = line;
+}
+
 /// What settling did, for the counters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Settled {
@@ -52,6 +89,9 @@ pub(crate) struct Settled {
     /// Something changed: look again.
     pub(crate) moved: bool,
 }
+
+/// How far ahead of a claim slots are fetched.
+const PREFETCH_BYTES: usize = 512;
 
 /// Where the stamp lies in the slot, and the message behind it.
 pub(crate) const fn message_offset(align: usize) -> usize {
@@ -76,7 +116,11 @@ impl Many {
         mortal: bool,
     ) -> Many {
         let stride = stride(size, align).expect("measured at creation");
-        Many { lines, slots, stride, message_offset: message_offset(align), geometry: Geometry::new(capacity), mortal }
+        let ahead = PREFETCH_BYTES.div_ceil(stride).min(u32::MAX as usize) as u32;
+        // In a small ring what lies ahead is what the other side works on.
+        let ahead = if u64::from(ahead) * 16 <= u64::from(capacity) { ahead } else { capacity };
+        let geometry = Geometry::new(capacity);
+        Many { lines, slots, stride, message_offset: message_offset(align), geometry, ahead, mortal }
     }
 
     #[inline(always)]
@@ -86,24 +130,37 @@ impl Many {
     }
 
     #[inline(always)]
-    fn stamp(&self, index: u32) -> &AtomicU64 {
+    fn slot(&self, index: u32) -> *mut u8 {
         debug_assert!(index < self.geometry.capacity);
         // SAFETY: every `Position` comes out of `Geometry`, which bounds its index by the capacity.
-        unsafe { &*self.slots.add(index as usize * self.stride).cast::<AtomicU64>() }
+        unsafe { self.slots.add(index as usize * self.stride) }
     }
 
     #[inline(always)]
-    fn message_at(&self, index: u32) -> *mut u8 {
-        debug_assert!(index < self.geometry.capacity);
-        // SAFETY: as in `stamp`; the message lies within the stride.
-        unsafe { self.slots.add(index as usize * self.stride + self.message_offset) }
+    fn stamp(&self, index: u32) -> &AtomicU64 {
+        // SAFETY: a slot begins with its stamp.
+        unsafe { &*self.slot(index).cast::<AtomicU64>() }
+    }
+
+    /// The stamp of a run's first slot.
+    #[inline(always)]
+    fn first_stamp(&self, run: &Run) -> &AtomicU64 {
+        // SAFETY: as above; runs are made by `run`.
+        unsafe { &*run.slot.cast::<AtomicU64>() }
+    }
+
+    #[inline(always)]
+    fn run(&self, first: Position, count: u32, deliveries: u32) -> Run {
+        Run { first, slot: self.slot(first.index), count, deliveries }
     }
 
     /// Where the `nth` message of a run lies. Only its holder may touch it.
     #[inline(always)]
     pub(crate) fn message(&self, run: &Run, nth: u32) -> *mut u8 {
         debug_assert!(nth < run.count);
-        self.message_at(self.geometry.after(run.first, nth).index)
+        let slot = if nth == 0 { run.slot } else { self.slot(self.geometry.after(run.first, nth).index) };
+        // SAFETY: the message lies within the stride.
+        unsafe { slot.add(self.message_offset) }
     }
 
     fn unpack(&self, bits: u64) -> Result<Ticket, Refusal> {
@@ -115,6 +172,7 @@ impl Many {
     /// This is the way of one who has time; [`Self::claim_push_at_once`] tries once.
     pub(crate) fn claim_push(&self, me: Owner, want: u32) -> Result<Run, Refusal> {
         let tail = &self.lines().tail.0;
+        let mut contention = Contention::default();
         loop {
             let bits = tail.load(Acquire);
             let ticket = self.unpack(bits)?;
@@ -126,6 +184,8 @@ impl Many {
             }
             if tail.load(Acquire) == bits {
                 self.refuse_push(bits, ticket)?;
+            } else {
+                contention.give_way();
             }
         }
     }
@@ -144,10 +204,11 @@ impl Many {
     #[inline(always)]
     fn try_claim(&self, ticket: &AtomicU64, bits: u64, me: Owner, want: u32, ready: State) -> Option<Run> {
         let first = self.geometry.unpack(bits)?;
-        let count = self.stretch(first, want, ready);
-        if count == 0 {
+        // What is said of the first slot is only a branch, which the processor guesses: the claim does not wait for it.
+        if self.stamp(first.index).load(Acquire) != Stamp::new(ready, first.lap).bits() {
             return None;
         }
+        let count = if want == 1 { 1 } else { self.stretch(first, want, ready) };
         // A holder's own earlier claims need no record: one handle makes one claim at a time, and those that user
         // code can leave standing (loans and receipts) are recorded when they are made.
         if self.mortal && Ticket::owner_of(bits) != me {
@@ -157,20 +218,26 @@ impl Many {
         // Release: whoever sees this claim sees the record of the one before. SeqCst: after it the caller looks for
         // sleepers, who announce themselves and then look at this ticket; one of the two sees the other.
         ticket.compare_exchange(bits, next.pack(&self.geometry), SeqCst, Relaxed).ok()?;
-        Some(Run { first, count, deliveries: 0 })
+        self.prefetch(first);
+        Some(self.run(first, count, 0))
     }
 
-    /// How many slots from `position` on, at most `want`, are in `state` in their lap. In order: what lies behind a
-    /// slot that is not ready is not looked at.
+    /// Asks for a slot that will be claimed soon: to write to, as its stamp will be, whatever is done with the message.
+    /// Else the processor would fetch the line twice, to read it and to write to it, and wait for both.
     #[inline(always)]
-    fn stretch(&self, position: Position, want: u32, state: State) -> u32 {
-        if want == 1 {
-            let ready = self.stamp(position.index).load(Acquire) == Stamp::new(state, position.lap).bits();
-            return u32::from(ready);
+    fn prefetch(&self, position: Position) {
+        let ahead = position.index + self.ahead;
+        if ahead < self.geometry.capacity {
+            prefetch_to_write(self.slots.wrapping_add(ahead as usize * self.stride));
         }
+    }
+
+    /// How many slots from `position` on, at most `want`, are in `state` in their lap; the first one is. In order: what
+    /// lies behind a slot that is not ready is not looked at.
+    fn stretch(&self, position: Position, want: u32, state: State) -> u32 {
         let most = want.min(RUN_MAX).min(self.geometry.capacity);
-        let mut at = position;
-        for count in 0..most {
+        let mut at = self.geometry.after(position, 1);
+        for count in 1..most {
             // Acquire: what the member before did in the slot has happened before we touch it.
             if self.stamp(at.index).load(Acquire) != Stamp::new(state, at.lap).bits() {
                 return count;
@@ -264,14 +331,14 @@ impl Many {
     /// Names the holder of a claimed run in its first slot, for claims that user code may leave standing.
     pub(crate) fn record_push(&self, me: Owner, run: &Run) {
         let record = Stamp::run(State::Writing, run.first.lap, me, run.count);
-        self.stamp(run.first.index).store(record.bits(), Release);
+        self.first_stamp(run).store(record.bits(), Release);
     }
 
     /// Hands over the first `written` messages of a run; the rest becomes void.
     #[inline(always)]
     pub(crate) fn publish(&self, run: &Run, written: u32) {
         if run.count == 1 && written == 1 {
-            self.stamp(run.first.index).store(Stamp::new(State::Full, run.first.lap).bits(), Release);
+            self.first_stamp(run).store(Stamp::new(State::Full, run.first.lap).bits(), Release);
             return;
         }
         for nth in (0..run.count).rev() {
@@ -287,6 +354,7 @@ impl Many {
     /// This is the way of one who has time; [`Self::claim_pop_at_once`] tries once.
     pub(crate) fn claim_pop(&self, me: Owner, want: u32) -> Result<Run, Refusal> {
         let head = &self.lines().head.0.ticket;
+        let mut contention = Contention::default();
         loop {
             let bits = head.load(Acquire);
             let ticket = self.unpack(bits)?;
@@ -295,6 +363,8 @@ impl Many {
             }
             if head.load(Acquire) == bits {
                 self.refuse_pop(bits, ticket)?;
+            } else {
+                contention.give_way();
             }
         }
     }
@@ -351,7 +421,7 @@ impl Many {
     /// Names the holder of a claimed run in its first slot, for claims that user code may leave standing.
     pub(crate) fn record_pop(&self, me: Owner, run: &Run) {
         let record = Stamp::run(State::Reading, run.first.lap, me, run.count);
-        self.stamp(run.first.index).store(record.bits(), Release);
+        self.first_stamp(run).store(record.bits(), Release);
     }
 
     /// Frees the slots of a run whose messages have been copied out.
@@ -360,13 +430,13 @@ impl Many {
         if run.count == 1 {
             // Release: the message was read before anybody writes the next one over it.
             let free = Stamp::new(State::Free, self.geometry.next_lap(run.first.lap));
-            self.stamp(run.first.index).store(free.bits(), Release);
+            self.first_stamp(run).store(free.bits(), Release);
             return;
         }
         if self.mortal {
             // From here on the run is taken: if we die, its slots are freed and not handed out again.
             let mark = Stamp::run(State::Releasing, run.first.lap, me, run.count);
-            self.stamp(run.first.index).store(mark.bits(), Release);
+            self.first_stamp(run).store(mark.bits(), Release);
         }
         for nth in (0..run.count).rev() {
             let at = self.geometry.after(run.first, nth);
@@ -378,7 +448,7 @@ impl Many {
     pub(crate) fn hand_back(&self, run: &Run) {
         debug_assert_eq!(run.count, 1);
         let stamp = Stamp::delivered(State::Orphan, run.first.lap, Owner(0), run.deliveries + 1);
-        self.stamp(run.first.index).store(stamp.bits(), Release);
+        self.first_stamp(run).store(stamp.bits(), Release);
         self.raise_orphans_notice();
     }
 
@@ -411,7 +481,7 @@ impl Many {
             let mine = Stamp::delivered(State::Rereading, stamp.lap(), me, deliveries).bits();
             // SeqCst: as a claim of the ticket, it comes before the look for sleepers.
             if self.stamp(index).compare_exchange(bits, mine, SeqCst, Relaxed).is_ok() {
-                return Ok(Some(Run { first: Position { lap: stamp.lap(), index }, count: 1, deliveries }));
+                return Ok(Some(self.run(Position { lap: stamp.lap(), index }, 1, deliveries)));
             }
         }
         Ok(None)
@@ -480,7 +550,7 @@ impl Many {
             _ => return Ok(Settled { moved: true, ..Settled::default() }),
         };
         let count = if state == State::Rereading { 1 } else { stamp.count() };
-        if count > self.geometry.capacity || lap > self.geometry.last_lap(0) {
+        if count > self.geometry.capacity || !self.geometry.is_lap(lap) {
             return Err(Refusal::Corrupt(Fault::Run));
         }
         if !is_dead(stamp.owner()) {
@@ -549,7 +619,7 @@ impl Many {
         for index in 0..self.geometry.capacity {
             let stamp = Stamp::from_bits(self.stamp(index).load(Acquire));
             if matches!(stamp.state(), Some(State::Full | State::Orphan)) {
-                visit(self.message_at(index));
+                visit(self.message(&self.run(Position { lap: 0, index }, 1, 0), 0));
             }
         }
     }

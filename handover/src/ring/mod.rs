@@ -56,6 +56,8 @@ const _: () = assert!(size_of::<Lines>() == 512);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     first: Position,
+    /// The first slot.
+    slot: *mut u8,
     pub(crate) count: u32,
     /// How often the message was handed out before and not finished: zero for most. If not, it is alone in its run.
     pub(crate) deliveries: u32,

@@ -20,6 +20,7 @@ use std::sync::atomic::{compiler_fence, fence};
 use super::{Fault, Lines, Position, Refusal, Run};
 
 /// A ring in memory that somebody else owns.
+#[derive(Clone)]
 pub(crate) struct One {
     lines: *const Lines,
     slots: *mut u8,
@@ -84,18 +85,24 @@ impl One {
         unsafe { &*self.lines }
     }
 
+    #[inline(always)]
+    fn slot(&self, index: u64) -> *mut u8 {
+        debug_assert!(index < self.capacity);
+        // SAFETY: the index comes out of a view, which is private and wraps at the capacity.
+        unsafe { self.slots.add(index as usize * self.stride) }
+    }
+
     /// Where the `nth` message of a run lies.
     #[inline(always)]
     pub(crate) fn message(&self, run: &Run, nth: u32) -> *mut u8 {
         debug_assert!(nth < run.count);
-        let index = self.step(u64::from(run.first.index), u64::from(nth));
-        // SAFETY: a run's index comes out of a view, which is private and wraps at the capacity.
-        unsafe { self.slots.add(index as usize * self.stride) }
+        if nth == 0 { run.slot } else { self.slot(self.step(u64::from(run.first.index), u64::from(nth))) }
     }
 
     #[inline(always)]
     fn run(&self, index: u64, count: u64, deliveries: u32) -> Run {
-        Run { first: Position { lap: 0, index: index as u32 }, count: count as u32, deliveries }
+        let first = Position { lap: 0, index: index as u32 };
+        Run { first, slot: self.slot(index), count: count as u32, deliveries }
     }
 
     #[inline(always)]

@@ -7,9 +7,10 @@ pub(crate) const MAX_MEMBERS: u32 = 1023;
 /// The most slots of one ring.
 pub(crate) const MAX_CAPACITY: u64 = 1 << 31;
 
-const POSITION_BITS: u32 = 46;
-const LAP_BITS: u32 = 44;
+const POSITION_BITS: u32 = 44;
+const POSITION: u64 = (1 << POSITION_BITS) - 1;
 const OWNER_BITS: u32 = 10;
+const OWNER: u64 = (1 << OWNER_BITS) - 1;
 
 /// A member's number in the roster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,7 @@ pub(crate) struct Owner(pub(crate) u16);
 /// A slot and the lap it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
+    /// As it stands in words: above the bits of the index, which are zero. So it needs no shifting.
     pub(crate) lap: u64,
     pub(crate) index: u32,
 }
@@ -26,45 +28,44 @@ pub(crate) struct Position {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Geometry {
     pub(crate) capacity: u32,
-    index_bits: u32,
-    lap_mask: u64,
+    /// The bits of the index: as many as the capacity needs.
+    index_mask: u64,
 }
 
 impl Geometry {
     /// For `1..=MAX_CAPACITY` slots.
     pub(crate) fn new(capacity: u32) -> Geometry {
         assert!(capacity >= 1 && u64::from(capacity) <= MAX_CAPACITY);
-        let index_bits = u32::BITS - (capacity - 1).leading_zeros();
-        let lap_bits = LAP_BITS.min(POSITION_BITS - index_bits);
-        Geometry { capacity, index_bits, lap_mask: (1 << lap_bits) - 1 }
+        Geometry { capacity, index_mask: u64::from(capacity).next_power_of_two() - 1 }
     }
 
     #[inline(always)]
     fn pack(&self, position: Position) -> u64 {
-        position.lap << self.index_bits | u64::from(position.index)
+        position.lap | u64::from(position.index)
     }
 
     /// The position in a ticket. `None` if the index is out of the ring: no correct member writes that.
     #[inline(always)]
     pub(crate) fn unpack(&self, bits: u64) -> Option<Position> {
-        let index = (bits & ((1 << self.index_bits) - 1)) as u32;
-        let lap = bits >> self.index_bits & self.lap_mask;
+        let index = (bits & self.index_mask) as u32;
+        let lap = bits & POSITION & !self.index_mask;
         if index < self.capacity { Some(Position { lap, index }) } else { None }
     }
 
     /// The position `count` (at most the capacity) further on.
     #[inline(always)]
     pub(crate) fn after(&self, position: Position, count: u32) -> Position {
-        let index = u64::from(position.index) + u64::from(count);
-        if index < u64::from(self.capacity) {
-            Position { lap: position.lap, index: index as u32 }
+        // No overflow: both are at most 2^31.
+        let index = position.index + count;
+        if index < self.capacity {
+            Position { lap: position.lap, index }
         } else {
-            Position { lap: self.next_lap(position.lap), index: (index - u64::from(self.capacity)) as u32 }
+            Position { lap: self.next_lap(position.lap), index: index - self.capacity }
         }
     }
 
     /// The position `count` (at most the capacity) before.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn before(&self, position: Position, count: u32) -> Position {
         match position.index.checked_sub(count) {
             Some(index) => Position { lap: position.lap, index },
@@ -74,32 +75,37 @@ impl Geometry {
 
     #[inline(always)]
     pub(crate) fn next_lap(&self, lap: u64) -> u64 {
-        (lap + 1) & self.lap_mask
+        (lap + self.index_mask + 1) & POSITION
     }
 
     #[inline(always)]
     pub(crate) fn last_lap(&self, lap: u64) -> u64 {
-        lap.wrapping_sub(1) & self.lap_mask
+        lap.wrapping_sub(self.index_mask + 1) & POSITION
+    }
+
+    /// Whether a lap that was read from memory is one.
+    pub(crate) fn is_lap(&self, lap: u64) -> bool {
+        lap & self.index_mask == 0
     }
 
     /// How many positions lie between; `None` if more than the ring has.
     #[inline]
     pub(crate) fn distance(&self, from: Position, to: Position) -> Option<u32> {
-        let laps = to.lap.wrapping_sub(from.lap) & self.lap_mask;
-        let distance = match laps {
-            0 => to.index.checked_sub(from.index)?,
-            1 => u32::try_from(u64::from(self.capacity) + u64::from(to.index) - u64::from(from.index)).ok()?,
-            _ => return None,
-        };
-        (distance <= self.capacity).then_some(distance)
+        if to.lap == from.lap {
+            to.index.checked_sub(from.index)
+        } else if to.lap == self.next_lap(from.lap) && to.index <= from.index {
+            Some(self.capacity - (from.index - to.index))
+        } else {
+            None
+        }
     }
 }
 
 /// The next position to claim, and the claim made last: whose it was and how long.
 ///
 /// ```text
-/// 63       62..56   55..46   45..0
-/// closed   count    owner    position (lap, then index)
+/// 63       62..61   60..54   53..44   43..0
+/// closed   0        count    owner    position: lap, then as many bits of index as the capacity needs
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ticket {
@@ -109,27 +115,30 @@ pub(crate) struct Ticket {
     pub(crate) position: Position,
 }
 
+const OWNER_AT: u32 = POSITION_BITS;
+const COUNT_AT: u32 = OWNER_AT + OWNER_BITS;
+
 impl Ticket {
     pub(crate) const CLOSED: u64 = 1 << 63;
 
     /// The owner in a packed ticket.
     #[inline(always)]
     pub(crate) fn owner_of(bits: u64) -> Owner {
-        Owner((bits >> POSITION_BITS & ((1 << OWNER_BITS) - 1)) as u16)
+        Owner((bits >> OWNER_AT & OWNER) as u16)
     }
 
     #[inline(always)]
     pub(crate) fn pack(self, geometry: &Geometry) -> u64 {
         (if self.closed { Self::CLOSED } else { 0 })
-            | u64::from(self.count) << (POSITION_BITS + OWNER_BITS)
-            | u64::from(self.owner.0) << POSITION_BITS
+            | u64::from(self.count) << COUNT_AT
+            | u64::from(self.owner.0) << OWNER_AT
             | geometry.pack(self.position)
     }
 
     /// `None` for numbers that no correct member writes.
     #[inline]
     pub(crate) fn unpack(bits: u64, geometry: &Geometry) -> Option<Ticket> {
-        let count = (bits >> (POSITION_BITS + OWNER_BITS) & 0x7f) as u32;
+        let count = (bits >> COUNT_AT & 0x7f) as u32;
         let position = geometry.unpack(bits)?;
         (count <= RUN_MAX && count <= geometry.capacity).then_some(Ticket {
             closed: bits & Self::CLOSED != 0,
@@ -173,7 +182,7 @@ pub(crate) enum State {
 ///
 /// ```text
 /// 63..60   59..54                                  53..44   43..0
-/// state    count - 1 (a run's first slot), or      owner    lap
+/// state    count - 1 (a run's first slot), or      owner    lap (where it stands in a position)
 ///          deliveries so far (Orphan, Rereading)
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +210,7 @@ impl Stamp {
 
     #[inline]
     fn with(self, owner: Owner, number: u32) -> Stamp {
-        Stamp(self.0 | u64::from(number) << 54 | u64::from(owner.0) << 44)
+        Stamp(self.0 | u64::from(number) << COUNT_AT | u64::from(owner.0) << OWNER_AT)
     }
 
     #[inline]
@@ -232,23 +241,23 @@ impl Stamp {
 
     #[inline]
     pub(crate) fn lap(self) -> u64 {
-        self.0 & ((1 << LAP_BITS) - 1)
+        self.0 & POSITION
     }
 
     #[inline]
     pub(crate) fn owner(self) -> Owner {
-        Owner((self.0 >> 44 & ((1 << OWNER_BITS) - 1)) as u16)
+        Owner((self.0 >> OWNER_AT & OWNER) as u16)
     }
 
     /// The length of the run that begins here.
     #[inline]
     pub(crate) fn count(self) -> u32 {
-        (self.0 >> 54 & 63) as u32 + 1
+        (self.0 >> COUNT_AT & 63) as u32 + 1
     }
 
     #[inline]
     pub(crate) fn deliveries(self) -> u32 {
-        (self.0 >> 54 & 63) as u32
+        (self.0 >> COUNT_AT & 63) as u32
     }
 }
 
@@ -260,8 +269,12 @@ mod tests {
     fn positions_step_forward_and_back_over_the_end_and_over_the_last_lap() {
         for capacity in [1, 2, 3, 5, 64, 1000, 1 << 31] {
             let geometry = Geometry::new(capacity);
-            let last = Position { lap: geometry.lap_mask, index: capacity - 1 };
-            for start in [Position { lap: 0, index: 0 }, Position { lap: 7, index: capacity / 2 }, last] {
+            let last = Position { lap: geometry.last_lap(0), index: capacity - 1 };
+            for start in [
+                Position { lap: 0, index: 0 },
+                Position { lap: geometry.next_lap(geometry.next_lap(0)), index: capacity / 2 },
+                last,
+            ] {
                 for count in [0, 1, capacity.min(RUN_MAX), capacity] {
                     let end = geometry.after(start, count);
                     assert_eq!(geometry.before(end, count), start);
@@ -276,12 +289,12 @@ mod tests {
     fn tickets_and_stamps_come_back_as_they_were_packed() {
         let geometry = Geometry::new(1000);
         let ticket =
-            Ticket { closed: true, count: 64, owner: Owner(1022), position: Position { lap: 123_456, index: 999 } };
+            Ticket { closed: true, count: 64, owner: Owner(1022), position: Position { lap: 123 << 10, index: 999 } };
         assert_eq!(Ticket::unpack(ticket.pack(&geometry), &geometry), Some(ticket));
-        let stamp = Stamp::run(State::Reading, (1 << LAP_BITS) - 1, Owner(1022), 64);
+        let stamp = Stamp::run(State::Reading, POSITION, Owner(1022), 64);
         assert_eq!(
             (stamp.state(), stamp.lap(), stamp.owner(), stamp.count()),
-            (Some(State::Reading), (1 << LAP_BITS) - 1, Owner(1022), 64)
+            (Some(State::Reading), POSITION, Owner(1022), 64)
         );
         assert_eq!(Stamp::delivered(State::Orphan, 0, Owner(0), 1000).deliveries(), 63);
     }
@@ -290,7 +303,7 @@ mod tests {
     fn numbers_that_nobody_writes_decode_to_nothing() {
         let geometry = Geometry::new(1000);
         assert_eq!(Ticket::unpack(1000, &geometry), None, "an index past the end");
-        assert_eq!(Ticket::unpack(65 << 56, &geometry), None, "a run longer than any");
+        assert_eq!(Ticket::unpack(65 << COUNT_AT, &geometry), None, "a run longer than any");
         assert_eq!(Stamp::from_bits(u64::MAX).state(), None);
     }
 }

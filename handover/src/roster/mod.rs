@@ -312,6 +312,7 @@ impl Processes {
         unsafe { &*self.entries.add(number as usize) }
     }
 
+    /// The byte of the segment's file that a member's lock is on. Byte 0 is every user's.
     fn byte(number: u32) -> u64 {
         1 + u64::from(number)
     }

@@ -49,12 +49,6 @@ pub(crate) fn names() -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// What the process calls itself, for people to read. None if it is gone.
-pub(crate) fn command_of(pid: u32) -> Option<String> {
-    let command = fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(String::from_utf8_lossy(&command).trim_end().to_owned())
-}
-
 /// What the system knows about a file.
 pub(crate) struct Facts {
     /// Device and number: the same for the same file, whatever it is called.

@@ -1,0 +1,55 @@
+//! Messages of serde types.
+
+#![cfg(feature = "serde")]
+
+use handover::{Error, Options, Postcard, Queue};
+
+#[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq, Clone)]
+struct Job {
+    name: String,
+    steps: Vec<u16>,
+}
+
+#[test]
+fn any_serde_type() {
+    let queue = Options::new(4).message_max(20).anonymous::<Postcard<Job>>().expect("memory");
+    let (mut producer, mut consumer) = (queue.producer().expect("one"), queue.consumer().expect("one"));
+    let job = Job { name: "copy".into(), steps: vec![1, 2, 300] };
+    producer.push(&job).expect("room");
+    producer.loan().expect("room").put(&job).expect("sent");
+    let receipt = consumer.receive().expect("it");
+    assert_eq!((&*receipt, receipt.redeliveries()), (&job, 0));
+    drop(receipt);
+    assert_eq!(consumer.pop().expect("again"), job);
+    assert_eq!(consumer.redeliveries(), 1);
+    assert_eq!(consumer.pop().expect("the second"), job);
+    let long = Job { name: "a name that takes more than there is".into(), steps: vec![] };
+    assert!(matches!(producer.push(&long).map_err(Error::from), Err(Error::TooLong { max: 20, .. })));
+}
+
+#[test]
+fn a_serde_queue_is_not_one_of_bytes() {
+    let queue = Options::new(4).message_max(20).anonymous::<Postcard<Job>>().expect("memory");
+    let shared = queue.share().expect("shared");
+    assert!(matches!(Queue::<[u8]>::from_fd(&shared), Err(Error::MessageType { .. })));
+    assert!(matches!(Queue::<Postcard<String>>::from_fd(&shared), Err(Error::MessageType { .. })));
+    assert!(Queue::<Postcard<Job>>::from_fd(&shared).is_ok());
+}
+
+#[test]
+fn a_message_that_can_not_be_decoded_is_an_error_and_gone() {
+    // Two programs that disagree on what a `Job` is.
+    mod other {
+        #[derive(serde::Serialize, serde::Deserialize)]
+        pub struct Job(pub u8, pub u8);
+    }
+    let queue = Options::new(4).message_max(20).anonymous::<Postcard<other::Job>>().expect("memory");
+    let same = Queue::<Postcard<Job>>::from_fd(queue.share().expect("shared")).expect("the names are the same");
+    let mut producer = queue.producer().expect("one");
+    let mut consumer = same.consumer().expect("one");
+    producer.push(&other::Job(200, 200)).expect("room");
+    producer.push(&other::Job(200, 200)).expect("room");
+    assert!(matches!(consumer.pop(), Err(Error::Message { .. })));
+    assert!(matches!(consumer.receive().map(drop), Err(Error::Message { .. })));
+    assert!(matches!(consumer.try_pop(), Err(Error::Empty)));
+}
