@@ -46,6 +46,8 @@ mod sealed {
         type Push<'a>;
         /// What `pop` returns.
         type Pop;
+        /// What is moved out of a slot, to become what `pop` returns once the slot is free.
+        type Taken;
         /// What a handle keeps for encoding.
         type Scratch: Send;
         /// What a receipt shows.
@@ -61,17 +63,19 @@ mod sealed {
         /// # Safety
         /// `slot` is valid for the shape's size and alignment, held by the caller; `prepare` went well.
         unsafe fn write(message: Self::Push<'_>, scratch: &Self::Scratch, slot: *mut u8);
-        /// Moves the message out.
+        /// Moves the message out. Runs no code of the user's, which could panic.
         /// # Safety
         /// `slot` is held by the caller and was written by `write` (or, in shared memory, by anybody).
-        unsafe fn read(slot: *mut u8, max: usize) -> Result<Self::Pop, Error>;
+        unsafe fn read(slot: *mut u8, max: usize) -> Result<Self::Taken, Error>;
+        fn decode(taken: Self::Taken) -> Result<Self::Pop, Error>;
+        /// May run the user's code.
         /// # Safety
         /// As `read`; the slot stays held as long as what this returns is used.
         unsafe fn open(slot: *mut u8, max: usize) -> Result<Self::Opened, Error>;
         /// # Safety
         /// The slot is still held.
         unsafe fn view(opened: &Self::Opened) -> &Self::View;
-        /// Drops the message in place.
+        /// Drops the message in place: the user's code.
         /// # Safety
         /// As `read`.
         unsafe fn discard(slot: *mut u8) {
@@ -130,6 +134,7 @@ fn shape_of<T>(size: usize, align: usize, kind: &str) -> Shape {
 impl<T: FromBytes + IntoBytes + Immutable + Send + 'static> Sealed for T {
     type Push<'a> = T;
     type Pop = T;
+    type Taken = T;
     type Scratch = ();
     type View = T;
     type Opened = NonNull<T>;
@@ -155,6 +160,11 @@ impl<T: FromBytes + IntoBytes + Immutable + Send + 'static> Sealed for T {
     unsafe fn read(slot: *mut u8, _max: usize) -> Result<T, Error> {
         // SAFETY: by the caller's contract; every bit pattern is a `T`.
         Ok(unsafe { slot.cast::<T>().read() })
+    }
+
+    #[inline]
+    fn decode(taken: T) -> Result<T, Error> {
+        Ok(taken)
     }
 
     unsafe fn open(slot: *mut u8, _max: usize) -> Result<NonNull<T>, Error> {
@@ -214,6 +224,7 @@ fn fits(length: usize, max: usize) -> Result<(), Error> {
 impl Sealed for [u8] {
     type Push<'a> = &'a [u8];
     type Pop = Vec<u8>;
+    type Taken = Vec<u8>;
     type Scratch = ();
     type View = [u8];
     type Opened = NonNull<[u8]>;
@@ -244,6 +255,11 @@ impl Sealed for [u8] {
             message.set_len(length);
         }
         Ok(message)
+    }
+
+    #[inline]
+    fn decode(taken: Vec<u8>) -> Result<Vec<u8>, Error> {
+        Ok(taken)
     }
 
     unsafe fn open(slot: *mut u8, max: usize) -> Result<NonNull<[u8]>, Error> {
@@ -281,6 +297,7 @@ pub struct Owned<T>(PhantomData<T>);
 impl<T: Send> Sealed for Owned<T> {
     type Push<'a> = T;
     type Pop = T;
+    type Taken = T;
     type Scratch = ();
     type View = T;
     type Opened = NonNull<T>;
@@ -306,6 +323,11 @@ impl<T: Send> Sealed for Owned<T> {
     unsafe fn read(slot: *mut u8, _max: usize) -> Result<T, Error> {
         // SAFETY: by the caller's contract a `T` was written there, and it is moved out once.
         Ok(unsafe { slot.cast::<T>().read() })
+    }
+
+    #[inline]
+    fn decode(taken: T) -> Result<T, Error> {
+        Ok(taken)
     }
 
     unsafe fn open(slot: *mut u8, _max: usize) -> Result<NonNull<T>, Error> {
@@ -346,6 +368,7 @@ pub struct Postcard<T>(PhantomData<T>);
 impl<T: serde::Serialize + serde::de::DeserializeOwned + 'static> Sealed for Postcard<T> {
     type Push<'a> = &'a T;
     type Pop = T;
+    type Taken = Vec<u8>;
     /// The encoded message: the buffer, and how much of it.
     type Scratch = (Vec<u8>, usize);
     type View = T;
@@ -378,16 +401,19 @@ impl<T: serde::Serialize + serde::de::DeserializeOwned + 'static> Sealed for Pos
         unsafe { write_bytes(&scratch.0[..scratch.1], slot) }
     }
 
-    unsafe fn read(slot: *mut u8, max: usize) -> Result<T, Error> {
-        // Copied out before it is looked at.
+    unsafe fn read(slot: *mut u8, max: usize) -> Result<Vec<u8>, Error> {
         // SAFETY: by the caller's contract.
-        let bytes = unsafe { <[u8]>::read(slot, max)? };
-        postcard::from_bytes(&bytes).map_err(|error| Error::Message { why: error.to_string() })
+        unsafe { <[u8]>::read(slot, max) }
+    }
+
+    fn decode(taken: Vec<u8>) -> Result<T, Error> {
+        postcard::from_bytes(&taken).map_err(|error| Error::Message { why: error.to_string() })
     }
 
     unsafe fn open(slot: *mut u8, max: usize) -> Result<T, Error> {
+        // Copied out before it is looked at: others could change it meanwhile.
         // SAFETY: by the caller's contract.
-        unsafe { Self::read(slot, max) }
+        Self::decode(unsafe { Self::read(slot, max)? })
     }
 
     unsafe fn view(opened: &T) -> &T {

@@ -61,9 +61,23 @@ fn child() {
             }
             die();
         }
+        "die-in-a-batch" => {
+            let mut consumer = queue.consumer().expect("room for a member");
+            let _ = consumer.pop_batch(&mut Deadly, 3);
+        }
         "fork-while-holding" => fork_while_holding(&queue),
         "fork-and-use" => fork_and_use(&queue, &words[0]),
         other => panic!("no such task: {other}"),
+    }
+}
+
+/// A collection that is shown one message, and the process is killed.
+struct Deadly;
+
+impl Extend<u64> for Deadly {
+    fn extend<I: IntoIterator<Item = u64>>(&mut self, messages: I) {
+        messages.into_iter().next().expect("a message");
+        die();
     }
 }
 
@@ -243,6 +257,23 @@ fn one_to_one_a_successor_finds_what_its_killed_predecessor_left() {
     child.kill();
     child.wait();
     assert_whole(&queue);
+}
+
+#[test]
+fn of_a_batch_that_was_died_in_all_comes_again_and_marked() {
+    for options in rings(8) {
+        let (name, queue) = made(&options);
+        queue.producer().expect("attached").push_batch(0..5).expect("room");
+        let mut child = Child::start(&format!("die-in-a-batch {}", &*name));
+        child.wait();
+        let mut consumer = queue.consumer().expect("let in");
+        for (number, times) in [(0, 1), (1, 1), (2, 1), (3, 0), (4, 0)] {
+            assert_eq!((consumer.pop().expect("left"), consumer.redeliveries()), (number, times));
+        }
+        drop(consumer);
+        assert_eq!(queue.counts().deaths, 1);
+        assert_whole(&queue);
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![cfg(feature = "serde")]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use handover::{Error, Options, Postcard, Queue};
 
 #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq, Clone)]
@@ -52,4 +54,39 @@ fn a_message_that_can_not_be_decoded_is_an_error_and_gone() {
     assert!(matches!(consumer.pop(), Err(Error::Message { .. })));
     assert!(matches!(consumer.receive().map(drop), Err(Error::Message { .. })));
     assert!(matches!(consumer.try_pop(), Err(Error::Empty)));
+}
+
+/// Panics when it is decoded from an odd number.
+#[derive(serde::Serialize, Debug, PartialEq)]
+struct Fussy(u32);
+
+impl<'de> serde::Deserialize<'de> for Fussy {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Fussy, D::Error> {
+        let number = u32::deserialize(from)?;
+        assert!(number.is_multiple_of(2), "{number} is odd");
+        Ok(Fussy(number))
+    }
+}
+
+#[test]
+fn a_panic_while_a_message_is_decoded_holds_nobody_up() {
+    for options in [Options::new(3), Options::new(3).one_producer().one_consumer()] {
+        let queue = options.anonymous::<Postcard<Fussy>>().expect("memory");
+        let (mut producer, mut consumer) = (queue.producer().expect("one"), queue.consumer().expect("one"));
+        [1, 2].iter().for_each(|number| producer.try_push(&Fussy(*number)).expect("room"));
+        // Received, it was not finished, and comes again; popped, it is gone.
+        for _ in 0..2 {
+            assert!(catch_unwind(AssertUnwindSafe(|| consumer.try_receive().map(drop))).is_err());
+        }
+        assert!(catch_unwind(AssertUnwindSafe(|| consumer.try_pop())).is_err());
+        assert_eq!(consumer.redeliveries(), 2);
+        assert_eq!(consumer.try_pop().expect("the next"), Fussy(2));
+        // In a batch, the one is gone and those behind it come again.
+        [4, 5, 6].iter().for_each(|number| producer.try_push(&Fussy(*number)).expect("room"));
+        let mut got = Vec::new();
+        assert!(catch_unwind(AssertUnwindSafe(|| consumer.try_pop_batch(&mut got, 3))).is_err());
+        assert_eq!(got, [Fussy(4)]);
+        assert_eq!(consumer.try_pop().expect("the last"), Fussy(6));
+        assert!(matches!(consumer.try_pop(), Err(Error::Empty)));
+    }
 }

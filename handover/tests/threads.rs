@@ -1,8 +1,8 @@
 //! The queue between threads, and what its operations do wherever it lies.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -285,19 +285,49 @@ fn a_loan_that_is_dropped_sends_nothing_and_takes_no_room() {
     }
 }
 
+/// The same for a queue between threads and for one between processes, which are of different types.
+macro_rules! what_is_forgotten_is_settled {
+    ($queue:expr) => {
+        let queue = $queue.expect("a small queue");
+        let mut producer = queue.producer().expect("one");
+        std::mem::forget(producer.loan().expect("room"));
+        producer.push(1).expect("room");
+        let mut consumer = queue.consumer().expect("one");
+        assert!(matches!(consumer.try_pop(), Err(Error::Empty)), "held up by the loan");
+        producer.loan().expect("room, as the forgotten one is given up").put(2).expect("room");
+        assert_eq!(consumer.try_pop().expect("1"), 1);
+        std::mem::forget(producer.loan().expect("room"));
+        drop(producer);
+        std::mem::forget(consumer.receive().expect("2"));
+        let again = consumer.try_receive().expect("2 again");
+        assert_eq!((*again, again.redeliveries()), (2, 1));
+        std::mem::forget(again);
+        drop(consumer);
+        let mut consumer = queue.consumer().expect("one");
+        assert_eq!((consumer.try_pop().expect("2"), consumer.redeliveries()), (2, 2));
+        let mut producer = queue.producer().expect("one");
+        (0..3).for_each(|number| producer.try_push(number).expect("room up to the last slot"));
+    };
+}
+
 #[test]
-fn what_is_forgotten_is_settled_when_its_handle_goes() {
-    let queue = Options::new(2).anonymous::<u64>().expect("a small queue");
-    let mut producer = queue.producer().expect("one");
-    std::mem::forget(producer.loan().expect("room"));
-    producer.push(1).expect("room");
-    let mut consumer = queue.consumer().expect("one");
-    assert!(matches!(consumer.try_pop(), Err(Error::Empty)));
-    drop(producer);
-    std::mem::forget(consumer.receive().expect("1"));
-    drop(consumer);
-    let mut consumer = queue.consumer().expect("one");
-    assert_eq!((consumer.try_pop().expect("1"), consumer.redeliveries()), (1, 1));
+fn what_is_forgotten_is_settled_when_its_handle_goes_or_claims_again() {
+    what_is_forgotten_is_settled!(Options::new(3).threads::<u64>());
+    what_is_forgotten_is_settled!(Options::new(3).anonymous::<u64>());
+}
+
+#[test]
+fn a_loan_that_was_forgotten_does_not_keep_a_receiver_from_leaving() {
+    for options in declarations(4) {
+        let queue = options.threads::<u64>().expect("a small queue");
+        let mut producer = queue.producer().expect("one");
+        producer.push(1).expect("room");
+        std::mem::forget(producer.loan().expect("room"));
+        drop(producer);
+        queue.close();
+        let mut consumer = queue.consumer().expect("one");
+        assert_eq!(consumer.messages().collect::<Result<Vec<_>, _>>().expect("what was left"), [1]);
+    }
 }
 
 #[test]
@@ -313,6 +343,122 @@ fn a_batch_whose_iterator_panics_sends_what_it_had() {
         let mut consumer = queue.consumer().expect("one");
         let got: Vec<u32> = std::iter::from_fn(|| consumer.try_pop().ok()).collect();
         assert_eq!(got, [0, 1, 2, 9]);
+    }
+}
+
+/// A collection that panics at the third message.
+struct Short(Vec<u32>);
+
+impl Extend<u32> for Short {
+    fn extend<I: IntoIterator<Item = u32>>(&mut self, messages: I) {
+        for message in messages {
+            self.0.push(message);
+            assert!(self.0.len() < 3, "no more than three");
+        }
+    }
+}
+
+#[test]
+fn what_a_panicking_collection_did_not_take_is_delivered_again() {
+    for options in declarations(8) {
+        let queue = options.threads::<u32>().expect("a small queue");
+        queue.producer().expect("one").push_batch(0..6).expect("room");
+        let mut consumer = queue.consumer().expect("one");
+        let mut short = Short(Vec::new());
+        assert!(catch_unwind(AssertUnwindSafe(|| consumer.pop_batch(&mut short, 6))).is_err());
+        assert_eq!(short.0, [0, 1, 2]);
+        let got: Vec<u32> = std::iter::from_fn(|| consumer.try_pop().ok()).collect();
+        assert_eq!(got, [3, 4, 5]);
+        let counts = queue.counts();
+        assert_eq!((counts.pushed, counts.popped), (6, 6));
+    }
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(thread::panicking(), "dropped");
+    }
+}
+
+#[test]
+fn a_message_that_panics_when_it_is_dropped_leaves_its_slot_free() {
+    for options in declarations(1) {
+        let queue = options.threads::<Bomb>().expect("a small queue");
+        let (mut producer, mut consumer) = (queue.producer().expect("one"), queue.consumer().expect("one"));
+        for _ in 0..3 {
+            assert!(producer.try_push(Bomb).is_ok(), "room");
+            let receipt = consumer.receive().expect("it");
+            assert!(catch_unwind(AssertUnwindSafe(|| receipt.done())).is_err());
+            assert!(matches!(consumer.try_receive().map(drop), Err(Error::Empty)));
+        }
+    }
+}
+
+/// A parked receiver each gets a message, however the pushes and the sleeps interleave.
+#[test]
+fn each_of_two_sleepers_is_woken_for_each_of_two_messages() {
+    let queue = queue::<u64>(64);
+    let mut producer = queue.producer().expect("one");
+    let (got, next_round) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(2)));
+    let sleepers: Vec<_> = (0..2)
+        .map(|_| {
+            let mut consumer = queue.consumer().expect("one");
+            consumer.set_wait(Wait::Park);
+            let (got, next_round) = (Arc::clone(&got), Arc::clone(&next_round));
+            thread::spawn(move || {
+                while consumer.pop().is_ok() {
+                    got.fetch_add(1, Ordering::SeqCst);
+                    // Nobody takes two of one round.
+                    next_round.wait();
+                }
+            })
+        })
+        .collect();
+    let pause = |micros| {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_micros(micros) {
+            std::hint::spin_loop();
+        }
+    };
+    for round in 0..2000 {
+        thread::sleep(Duration::from_micros(60));
+        producer.push(1).expect("open");
+        pause(round * 7 % 80);
+        producer.push(2).expect("open");
+        let start = Instant::now();
+        while got.load(Ordering::SeqCst) < 2 * (round as usize + 1) {
+            assert!(start.elapsed() < Duration::from_secs(10), "a sleeper was forgotten in round {round}");
+            thread::yield_now();
+        }
+    }
+    queue.close();
+    sleepers.into_iter().for_each(|sleeper| sleeper.join().expect("ended"));
+}
+
+#[test]
+fn each_of_two_messages_handed_back_wakes_a_sleeper() {
+    let queue = queue::<u64>(64);
+    for _ in 0..100 {
+        queue.producer().expect("one").push_batch([1, 2]).expect("room");
+        let (mut one, mut two) = (queue.consumer().expect("one"), queue.consumer().expect("two"));
+        let receipts = (one.receive().expect("1"), two.receive().expect("2"));
+        let popped = Arc::new(Barrier::new(2));
+        let sleepers: Vec<_> = (0..2)
+            .map(|_| {
+                let (mut consumer, popped) = (queue.consumer().expect("one"), Arc::clone(&popped));
+                consumer.set_wait(Wait::Park);
+                thread::spawn(move || {
+                    consumer.pop().expect("handed back");
+                    popped.wait();
+                })
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(2));
+        drop(receipts);
+        sleepers.into_iter().for_each(|sleeper| sleeper.join().expect("woken"));
     }
 }
 

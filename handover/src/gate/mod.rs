@@ -10,7 +10,7 @@
 
 use std::hint;
 use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,9 +51,9 @@ impl Gate {
         sequence
     }
 
-    /// Sleeps until woken, at most as long as told. `false`: the time is over.
-    pub(crate) fn sleep(&self, sequence: u32, most: Option<Duration>, shared: bool) -> bool {
-        os::wait(&self.sequence, sequence, most, shared) == os::Waited::Woken
+    /// Sleeps until woken, at most as long as told.
+    pub(crate) fn sleep(&self, sequence: u32, most: Option<Duration>, shared: bool) {
+        os::wait(&self.sequence, sequence, most, shared);
     }
 
     /// Whether somebody may be asleep. Ordered after a claim (SeqCst) or [`crate::ring::one::One::order`] by the caller.
@@ -81,7 +81,7 @@ impl Gate {
 
     /// What a sleeper that was woken leaves for the others.
     pub(crate) fn leave_note(&self) {
-        self.note.store(1, Relaxed);
+        self.note.store(1, SeqCst);
     }
 }
 
@@ -115,8 +115,8 @@ impl Limit {
 pub(crate) enum Step {
     /// Some time has passed: look again.
     Again,
-    /// As `Again`, and [`PERIOD`] has passed since the last time it was said: look for the dead, too.
-    Search,
+    /// As `Again`, after much time.
+    Yielded,
     /// Announce, look again, then sleep: at most so long.
     Sleep(Option<Duration>),
     /// The time is over.
@@ -171,7 +171,6 @@ pub(crate) struct Patience {
     round: u32,
     spins: u32,
     yields: u32,
-    searched: Option<Instant>,
 }
 
 /// About what a wake-up costs, in the processor's own pauses.
@@ -183,7 +182,7 @@ const YIELDS: u32 = 4;
 impl Patience {
     pub(crate) fn new(wait: Wait, limit: Limit, rhythm: &mut Rhythm, done: u64) -> Patience {
         rhythm.refused(done);
-        Patience { wait, limit, round: 0, spins: 0, yields: 0, searched: None }
+        Patience { wait, limit, round: 0, spins: 0, yields: 0 }
     }
 
     pub(crate) fn next(&mut self, rhythm: &mut Rhythm) -> Step {
@@ -207,13 +206,7 @@ impl Patience {
         if self.wait == Wait::Spin {
             self.spins = 0;
             rhythm.give_way();
-            let now = Instant::now();
-            let searched = *self.searched.get_or_insert(now);
-            if now.duration_since(searched) < PERIOD {
-                return Step::Again;
-            }
-            self.searched = Some(now);
-            return Step::Search;
+            return Step::Yielded;
         }
         if self.yields < YIELDS && self.wait == Wait::Balanced {
             self.yields += 1;

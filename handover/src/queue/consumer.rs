@@ -46,21 +46,21 @@ pub struct Consumer<M: Message + ?Sized> {
     /// The orphans' notice as it was when this consumer last found none.
     orphans_seen: u32,
     redeliveries: u32,
-    /// Receipts that were forgotten: their messages are handed over when the handle goes.
-    receipts: u32,
+    /// What the receipt holds. If that was forgotten (`mem::forget`), it is handed back when the handle goes, or
+    /// receives again.
+    received: Option<Run>,
     message: std::marker::PhantomData<fn() -> Box<M>>,
 }
 
 impl<M: Message + ?Sized> Consumer<M> {
     pub(super) fn attach(core: &Arc<Core>) -> Result<Consumer<M>, Error> {
         let sole = core.measures.one_consumer;
-        let membership = core.roster.attach(Role::Consumer, sole, &mut |owner| core.reap(owner, None))?;
+        let membership = core.attach(Role::Consumer, sole)?;
         let (consuming, orphans_seen) = match &core.ring {
             Ring::One(one) => (one.consuming(), 0),
             // Not as it is now: what was orphaned before has to be looked for.
             Ring::Many(many) => (Consuming::default(), many.orphans_notice().wrapping_sub(1)),
         };
-        core.sweep(membership.counters());
         Ok(Consumer {
             pulse: Pulse::new(core.mortal()),
             ring: core.ring.clone(),
@@ -72,7 +72,7 @@ impl<M: Message + ?Sized> Consumer<M> {
             consuming,
             orphans_seen,
             redeliveries: 0,
-            receipts: 0,
+            received: None,
             message: std::marker::PhantomData,
         })
     }
@@ -84,7 +84,8 @@ impl<M: Message + ?Sized> Consumer<M> {
 
     /// Takes the next message out; while the queue is empty, blocks.
     ///
-    /// Once it returned, the message is never delivered again. If the process dies in it, the message is either taken
+    /// Once it returned, the message is never delivered again, also if it returned an error because the message could
+    /// not be decoded. If the process dies in it, the message is either taken
     /// or handed to another receiver, marked as redelivered. Fails with [`Error::Closed`] when the queue is closed and
     /// nothing is left, not even a message that another receiver may yet hand back.
     #[inline]
@@ -105,13 +106,13 @@ impl<M: Message + ?Sized> Consumer<M> {
 
     #[inline(always)]
     fn pop_within(&mut self, limit: Limit) -> Result<M::Pop, Error> {
-        if os::forks() != self.forks {
+        if self.is_forked() {
             return Err(Error::Forked);
         }
         self.pulse.beat(&self.core, self.membership.counters());
         let max = super::message_max(&self.core.measures);
         // Each ring's way through in one piece: that is what makes it fast.
-        let message = match &self.ring {
+        let taken = match &self.ring {
             Ring::Many(many) => {
                 if many.orphans_notice() != self.orphans_seen {
                     return self.pop_waiting(limit);
@@ -121,9 +122,9 @@ impl<M: Message + ?Sized> Consumer<M> {
                 };
                 self.redeliveries = 0;
                 // SAFETY: the message is claimed, and moved out once: its slot is freed next.
-                let message = unsafe { M::read(many.message(&run, 0), max) };
+                let taken = unsafe { M::read(many.message(&run, 0), max) };
                 many.release(self.membership.owner, &run);
-                message
+                taken
             }
             Ring::One(one) => {
                 let run = match one.claim_pop(&mut self.consuming, 1) {
@@ -132,15 +133,15 @@ impl<M: Message + ?Sized> Consumer<M> {
                 };
                 self.redeliveries = 0;
                 // SAFETY: as above.
-                let message = unsafe { M::read(one.message(&run, 0), max) };
-                one.release(&mut self.consuming, &run);
+                let taken = unsafe { M::read(one.message(&run, 0), max) };
+                one.release(&mut self.consuming, 1);
                 one.order();
-                message
+                taken
             }
         };
         count(&self.membership.counters().popped, 1);
         self.core.slot_freed();
-        message
+        M::decode(taken?)
     }
 
     /// Apart, so that what the fast way needs stays in registers.
@@ -150,15 +151,16 @@ impl<M: Message + ?Sized> Consumer<M> {
         let run = self.claim(1, limit)?;
         self.note_redelivery(&run);
         // SAFETY: the message is claimed, and moved out once: its slot is freed next.
-        let message = unsafe { M::read(self.slot(&run, 0), super::message_max(&self.core.measures)) };
+        let taken = unsafe { M::read(self.slot(&run, 0), super::message_max(&self.core.measures)) };
         self.release(&run);
-        message
+        M::decode(taken?)
     }
 
     /// Takes up to `most` messages out with one claim, and appends them; while the queue is empty, blocks. Returns how
     /// many, at least one; it does not wait for more.
     ///
-    /// A message that is redelivered comes alone. Among processes, a batch is taken as a whole or not at all.
+    /// A message that is redelivered comes alone. Killed in it, a process has taken all of the batch or nothing. What
+    /// `into` does not take, because it panics or a message can't be decoded, is delivered again.
     pub fn pop_batch(&mut self, into: &mut impl Extend<M::Pop>, most: usize) -> Result<usize, Error> {
         self.pop_some(into, most, Limit::Forever)
     }
@@ -185,21 +187,25 @@ impl<M: Message + ?Sized> Consumer<M> {
         let want = most.min(RUN_MAX as usize) as u32;
         let run = self.claim(want, limit)?;
         self.note_redelivery(&run);
+        if let Ring::One(one) = &self.ring {
+            one.note_shown(&self.consuming, &run);
+        }
         let max = super::message_max(&self.core.measures);
-        let mut batch = Batch { count: run.count, consumer: self, run: Some(run), read: 0 };
-        let (count, mut fault) = (batch.count, None);
-        // `extend` is the user's code: what it does not take is dropped, and the slots are freed, when `batch` goes.
+        let mut batch = Batch { consumer: self, run, read: 0 };
+        let mut fault = None;
+        // `extend` is the user's code: what it does not take, or does not come to, is handed back when `batch` goes.
         into.extend(std::iter::from_fn(|| {
             batch.next(max).and_then(|message| message.map_err(|e| fault = Some(e)).ok())
         }));
+        let taken = batch.read;
         drop(batch);
         match fault {
             Some(fault) => Err(fault),
-            None => Ok(count as usize),
+            None => Ok(taken as usize),
         }
     }
 
-    /// Receives the next message in run; while the queue is empty, blocks.
+    /// Receives the next message in place; while the queue is empty, blocks.
     ///
     /// The message stays in its slot until the receipt is [done](Received::done) with. Dropped unfinished, by a panic
     /// for instance, or held when the process dies, the message is delivered again: to whoever receives next, before
@@ -208,17 +214,18 @@ impl<M: Message + ?Sized> Consumer<M> {
         self.receive_within(Limit::Forever)
     }
 
-    /// Receives the next message in run if there is one now; never blocks.
+    /// Receives the next message in place if there is one now; never blocks.
     pub fn try_receive(&mut self) -> Result<Received<'_, M>, Error> {
         self.receive_within(Limit::Never)
     }
 
-    /// Receives the next message in run; while the queue is empty, blocks for at most so long.
+    /// Receives the next message in place; while the queue is empty, blocks for at most so long.
     pub fn receive_timeout(&mut self, time: Duration) -> Result<Received<'_, M>, Error> {
         self.receive_within(Limit::after(time))
     }
 
     fn receive_within(&mut self, limit: Limit) -> Result<Received<'_, M>, Error> {
+        self.hand_back();
         let run = self.claim(1, limit)?;
         self.note_redelivery(&run);
         match &self.ring {
@@ -229,18 +236,13 @@ impl<M: Message + ?Sized> Consumer<M> {
             Ring::One(one) => one.note_held(&mut self.consuming),
         }
         let slot = self.slot(&run, 0);
-        // SAFETY: the message is claimed, until the receipt goes.
-        match unsafe { M::open(slot, super::message_max(&self.core.measures)) } {
-            Ok(opened) => {
-                self.receipts += 1;
-                Ok(Received { redeliveries: self.redeliveries, consumer: self, run: Some(run), opened })
-            }
-            // Nobody else could make more of it.
-            Err(error) => {
-                self.release(&run);
-                Err(error)
-            }
-        }
+        self.received = Some(run);
+        let mut held = Held { redeliveries: self.redeliveries, consumer: self, slot, finished: false };
+        // SAFETY: the message is claimed, until `held` goes.
+        let opened = unsafe { M::open(slot, held.max()) };
+        // One that can't be read is done with: nobody else could make more of it.
+        held.finished = opened.is_err();
+        Ok(Received { opened: opened?, held })
     }
 
     /// How often the message that was popped last had been handed out before and not finished. Zero for most.
@@ -258,8 +260,14 @@ impl<M: Message + ?Sized> Consumer<M> {
         self.core.close();
     }
 
+    /// Whether this is a child's copy of the parent's handle.
+    #[inline(always)]
+    fn is_forked(&self) -> bool {
+        os::forks() != self.forks
+    }
+
     fn claim(&mut self, want: u32, limit: Limit) -> Result<Run, Error> {
-        if os::forks() != self.forks {
+        if self.is_forked() {
             return Err(Error::Forked);
         }
         self.pulse.beat(&self.core, self.membership.counters());
@@ -292,19 +300,39 @@ impl<M: Message + ?Sized> Consumer<M> {
         match &self.ring {
             Ring::Many(many) => many.release(self.membership.owner, run),
             Ring::One(one) => {
-                one.release(&mut self.consuming, run);
+                one.release(&mut self.consuming, run.count);
                 one.order();
             }
         }
         self.core.slot_freed();
     }
 
-    fn hand_back(&mut self, run: &Run) {
+    /// What was received and not finished is there again for everybody.
+    fn hand_back(&mut self) {
+        let Some(run) = self.received.take() else { return };
+        if self.is_forked() {
+            return;
+        }
         if let Ring::Many(many) = &self.ring {
-            many.hand_back(run);
+            many.hand_back(&run, 0);
         }
         // Of one to one it is where it was, and the note says that it was handed out.
         fence(SeqCst);
+        self.core.message_came();
+    }
+
+    /// Finishes a batch of which the first `taken` messages were moved out; the others are there again for everybody.
+    fn finish_batch(&mut self, run: &Run, taken: u32) {
+        if taken == run.count {
+            return self.release(run);
+        }
+        count(&self.membership.counters().popped, u64::from(taken));
+        match &self.ring {
+            Ring::Many(many) => many.hand_back(run, taken),
+            Ring::One(one) => one.release(&mut self.consuming, taken),
+        }
+        fence(SeqCst);
+        self.core.slot_freed();
         self.core.message_came();
     }
 
@@ -378,18 +406,18 @@ impl<M: Message + ?Sized> Side for Consumer<M> {
     }
 
     fn more(&self) -> bool {
-        self.core.len().is_ok_and(|queued| queued > 0)
+        // An orphan that is not this consumer's raised the notice: it has not been seen to be the last.
+        let orphans = matches!(&self.ring, Ring::Many(many) if many.orphans_notice() != self.orphans_seen);
+        orphans || self.core.len().is_ok_and(|queued| queued > 0)
     }
 }
 
 impl<M: Message + ?Sized> Drop for Consumer<M> {
     fn drop(&mut self) {
-        if os::forks() != self.forks {
+        if self.is_forked() {
             return;
         }
-        if self.receipts > 0 {
-            self.core.reap(self.membership.owner, Some(self.membership.counters()));
-        }
+        self.hand_back();
         self.core.roster.detach(&self.membership);
     }
 }
@@ -400,35 +428,31 @@ impl<M: Message + ?Sized> fmt::Debug for Consumer<M> {
     }
 }
 
-/// The claim of a batch. What was not read when it goes is dropped; the slots are freed in any case.
+/// The claim of a batch. What was not read when it goes is handed back.
 struct Batch<'a, M: Message + ?Sized> {
     consumer: &'a mut Consumer<M>,
-    run: Option<Run>,
-    count: u32,
+    run: Run,
     read: u32,
 }
 
 impl<M: Message + ?Sized> Batch<'_, M> {
     #[inline(always)]
     fn next(&mut self, max: usize) -> Option<Result<M::Pop, Error>> {
-        if self.read == self.count {
+        if self.read == self.run.count {
             return None;
         }
-        let slot = self.consumer.slot(self.run.as_ref().expect("until dropped"), self.read);
+        let slot = self.consumer.slot(&self.run, self.read);
         self.read += 1;
         // SAFETY: the message is claimed, and moved out once.
-        Some(unsafe { M::read(slot, max) })
+        Some(unsafe { M::read(slot, max) }.and_then(M::decode))
     }
 }
 
 impl<M: Message + ?Sized> Drop for Batch<'_, M> {
     fn drop(&mut self) {
-        let Some(run) = self.run.take() else { return };
-        for nth in self.read..self.count {
-            // SAFETY: the message is claimed, and was not moved out.
-            unsafe { M::discard(self.consumer.slot(&run, nth)) };
+        if !self.consumer.is_forked() {
+            self.consumer.finish_batch(&self.run, self.read);
         }
-        self.consumer.release(&run);
     }
 }
 
@@ -467,10 +491,17 @@ impl<M: Message + ?Sized> Iterator for Messages<'_, M> {
 /// ```
 #[must_use = "a receipt that is dropped hands its message back"]
 pub struct Received<'a, M: Message + ?Sized> {
-    consumer: &'a mut Consumer<M>,
-    run: Option<Run>,
     opened: M::Opened,
+    /// Behind what was opened, and dropped after it.
+    held: Held<'a, M>,
+}
+
+/// A message held in its slot. When it goes, the message is handed back, unless it is finished.
+struct Held<'a, M: Message + ?Sized> {
+    consumer: &'a mut Consumer<M>,
+    slot: *mut u8,
     redeliveries: u32,
+    finished: bool,
 }
 
 // SAFETY: the message is this receipt's alone.
@@ -484,34 +515,24 @@ where
 impl<M: Message + ?Sized> Received<'_, M> {
     /// How often this message was handed out before and not finished.
     pub fn redeliveries(&self) -> u32 {
-        self.redeliveries
+        self.held.redeliveries
     }
 
     /// Finishes: the message is gone from the queue.
     pub fn done(mut self) {
-        if let Some(run) = self.run.take() {
-            // SAFETY: the message is held and dropped once.
-            unsafe { M::discard(self.consumer.slot(&run, 0)) };
-            self.finish(&run);
-        }
+        // Before the message is dropped, which may panic.
+        self.held.finished = true;
+        // SAFETY: the message is held and dropped once.
+        unsafe { M::discard(self.held.slot) };
     }
 
     /// Takes the message out, and finishes.
     pub fn take(mut self) -> Result<M::Pop, Error> {
-        let run = self.run.take().ok_or(Error::Empty)?;
         // SAFETY: the message is held and moved out once.
-        let message = unsafe { M::read(self.consumer.slot(&run, 0), super::message_max(&self.consumer.core.measures)) };
-        self.finish(&run);
-        message
-    }
-
-    fn finish(&mut self, run: &Run) {
-        self.consumer.receipts -= 1;
-        self.consumer.release(run);
-        // It may have been held for long, and the claim before it be long past: a producer that went to sleep since
-        // has to see the slot free, or be seen.
-        fence(SeqCst);
-        self.consumer.core.slot_freed();
+        let taken = unsafe { M::read(self.held.slot, self.held.max()) };
+        self.held.finished = true;
+        drop(self);
+        M::decode(taken?)
     }
 }
 
@@ -524,11 +545,25 @@ impl<M: Message + ?Sized> Deref for Received<'_, M> {
     }
 }
 
-impl<M: Message + ?Sized> Drop for Received<'_, M> {
+impl<M: Message + ?Sized> Held<'_, M> {
+    fn max(&self) -> usize {
+        super::message_max(&self.consumer.core.measures)
+    }
+}
+
+impl<M: Message + ?Sized> Drop for Held<'_, M> {
     fn drop(&mut self) {
-        if let Some(run) = self.run.take() {
-            self.consumer.receipts -= 1;
-            self.consumer.hand_back(&run);
+        if !self.finished {
+            return self.consumer.hand_back();
+        }
+        if let Some(run) = self.consumer.received.take()
+            && !self.consumer.is_forked()
+        {
+            self.consumer.release(&run);
+            // It may have been held for long, and the claim before it be long past: a producer that went to sleep
+            // since has to see the slot free, or be seen.
+            fence(SeqCst);
+            self.consumer.core.slot_freed();
         }
     }
 }

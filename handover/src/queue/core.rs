@@ -1,6 +1,7 @@
 //! What all handles of one queue share: its memory, ring, gates and roster, without the message's type.
 
 use std::alloc::{self, Layout};
+use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -14,7 +15,7 @@ use crate::os;
 use crate::ring::many::{self, Many, Settled};
 use crate::ring::one::{self, One};
 use crate::ring::{Line, Lines, MAX_CAPACITY, MAX_MEMBERS, Owner, Refusal};
-use crate::roster::{Counters, Entry, Processes, Roster, SOLE, Threads, count};
+use crate::roster::{Counters, Entry, Membership, Processes, Role, Roster, SOLE, Threads, count};
 use crate::segment::{Header, Kind, Segment};
 
 /// The head of a queue's body. All zero is a new queue.
@@ -33,6 +34,8 @@ const _: () = assert!(size_of::<Control>() == 1024);
 /// Header feature bits of queues.
 pub(crate) const ONE_PRODUCER: u32 = 1;
 pub(crate) const ONE_CONSUMER: u32 = 2;
+/// One to one: made where the kernel has no barrier for all processors, so that each operation fences for itself.
+const FENCED: u32 = 4;
 
 /// Where things lie in the body, and how long it is. Computed from the header's numbers at creation and at open, by
 /// the same code; sizes that overflow are nobody's.
@@ -92,7 +95,8 @@ impl Measures {
     pub(crate) fn header(&self, shape: &Shape, extra_features: u32) -> Header {
         let features = extra_features
             | if self.one_producer { ONE_PRODUCER } else { 0 }
-            | if self.one_consumer { ONE_CONSUMER } else { 0 };
+            | if self.one_consumer { ONE_CONSUMER } else { 0 }
+            | if self.one_producer && self.one_consumer && !os::barrier_available() { FENCED } else { 0 };
         Header {
             kind: Kind::Queue as u32,
             features,
@@ -181,11 +185,14 @@ impl Core {
         let heap = Heap { base, layout };
         let roster = Roster::Threads(Threads::default());
         // SAFETY: the allocation has these measures, is zeroed, and lives as long as the core.
-        Ok(unsafe { Core::over(base.as_ptr(), measures, Memory::Heap(heap), roster, Some(discard)) })
+        Ok(unsafe {
+            Core::over(base.as_ptr(), measures, !os::barrier_available(), Memory::Heap(heap), roster, Some(discard))
+        })
     }
 
     /// A queue in a segment whose header was checked to name these measures.
     pub(crate) fn in_segment(segment: Segment, measures: Measures) -> Core {
+        let fenced = segment.header().features & FENCED != 0;
         let segment = Arc::new(segment);
         let body = segment.body();
         // SAFETY: the table lies behind the control block, by the measures.
@@ -193,7 +200,7 @@ impl Core {
         // SAFETY: as above; the segment is kept by the roster.
         let roster = Roster::Processes(unsafe { Processes::new(entries, measures.entries, Arc::clone(&segment)) });
         // SAFETY: `Measures::of` found the segment to be so long; it lives as long as the core.
-        unsafe { Core::over(body, measures, Memory::Segment(segment), roster, None) }
+        unsafe { Core::over(body, measures, fenced, Memory::Segment(segment), roster, None) }
     }
 
     /// # Safety
@@ -201,6 +208,7 @@ impl Core {
     unsafe fn over(
         base: *mut u8,
         measures: Measures,
+        fenced: bool,
         memory: Memory,
         roster: Roster,
         discard: Option<Discard>,
@@ -210,7 +218,6 @@ impl Core {
         let (lines, slots) = unsafe { (&raw const (*control).lines, base.add(measures.slots_offset)) };
         let Measures { capacity, size, align, .. } = measures;
         let ring = if measures.one_producer && measures.one_consumer {
-            let fenced = !os::barrier_available();
             // SAFETY: by the contract of this function.
             Ring::One(unsafe { One::new(lines, slots, capacity, size, align, fenced) })
         } else {
@@ -293,10 +300,38 @@ impl Core {
         }
     }
 
+    /// Attaches a member. Who sleeps without a bound, because nobody else was there, learns that somebody is.
+    pub(crate) fn attach(&self, role: Role, sole: bool) -> Result<Membership, Error> {
+        self.may_attach()?;
+        let membership = self.roster.attach(role, sole, &mut |owner, counters| self.reap(owner, true, counters))?;
+        if self.mortal() {
+            self.control().not_empty.wake_all(true);
+        }
+        self.sweep(membership.counters());
+        Ok(membership)
+    }
+
+    /// Whether somebody is there who may die while we sleep.
+    pub(crate) fn others_may_die(&self) -> bool {
+        matches!(&self.roster, Roster::Processes(processes) if processes.others())
+    }
+
+    /// Whether members of this process may take part. Those of a ring of one reach each other by a barrier on all
+    /// processors, unless it was made where there is none: one that can't make it, or be reached by it, must stay out.
+    fn may_attach(&self) -> Result<(), Error> {
+        match &self.ring {
+            Ring::One(one) if !one.fenced() && !os::barrier_available() => Err(Error::System {
+                doing: format!("attach to the {}, whose members order their memory by membarrier", self.place()),
+                source: io::ErrorKind::Unsupported.into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// The full fence between a sleeper's announcement and its last look.
     pub(crate) fn announced(&self) {
         match &self.ring {
-            Ring::One(_) if os::barrier_available() => os::barrier(self.mortal()),
+            Ring::One(one) if !one.fenced() => os::barrier(self.mortal()),
             _ => fence(SeqCst),
         }
     }
@@ -322,13 +357,15 @@ impl Core {
         }
     }
 
-    /// What a dead member left in the ring. `owner` is known to be dead, whatever the kernel says about its number now.
-    pub(crate) fn reap(&self, owner: Owner, counters: Option<&Counters>) {
+    /// What a dead member left in the ring. `mine`: the caller holds the lock on its number, which nobody can ask the
+    /// kernel about. Of all others the kernel is asked again for each slot, *after* its stamp was read: the
+    /// number may have a new, living owner by now.
+    fn reap(&self, owner: Owner, mine: bool, counters: &Counters) {
         let Roster::Processes(processes) = &self.roster else { return };
         if let Ring::Many(many) = &self.ring {
-            let mut is_dead = |other: Owner| other == owner || processes.is_dead(other);
+            let mut is_dead = |other: Owner| mine && other == owner || processes.is_dead(other);
             // A ring that is corrupt is reported to whoever works with it.
-            if let (Ok(settled), Some(counters)) = (many.settle_all(owner, &mut is_dead), counters) {
+            if let Ok(settled) = many.settle_all(owner, &mut is_dead) {
                 self.settled(settled, counters);
             }
             // Whatever was found: the dead one may have made an orphan and not said so any more.
@@ -343,8 +380,7 @@ impl Core {
     pub(crate) fn sweep(&self, counters: &Counters) {
         let Roster::Processes(processes) = &self.roster else { return };
         self.control().sweeps.0.fetch_add(1, Relaxed);
-        let freed = processes.sweep(&mut |owner| self.reap(owner, Some(counters)));
-        count(&counters.deaths, u64::from(freed));
+        processes.sweep(counters, &mut |owner, counters| self.reap(owner, false, counters));
     }
 
     /// The number of searches begun so far.

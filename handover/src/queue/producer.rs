@@ -42,20 +42,20 @@ pub struct Producer<M: Message + ?Sized> {
     pulse: Pulse,
     producing: Producing,
     scratch: M::Scratch,
-    /// Loans that were forgotten: their slots are settled when the handle goes.
-    loans: u32,
+    /// What the loan holds. If that was forgotten (`mem::forget`), it is given up when the handle goes, or lends
+    /// again.
+    loaned: Option<Run>,
 }
 
 impl<M: Message + ?Sized> Producer<M> {
     pub(super) fn attach(core: &Arc<Core>) -> Result<Producer<M>, Error> {
         let sole = core.measures.one_producer;
-        let membership = core.roster.attach(Role::Producer, sole, &mut |owner| core.reap(owner, None))?;
+        let membership = core.attach(Role::Producer, sole)?;
         let producing = match &core.ring {
             Ring::One(one) => one.producing(),
             Ring::Many(_) => Producing::default(),
         };
         let core = Arc::clone(core);
-        core.sweep(membership.counters());
         Ok(Producer {
             pulse: Pulse::new(core.mortal()),
             scratch: M::scratch(super::message_max(&core.measures)),
@@ -66,7 +66,7 @@ impl<M: Message + ?Sized> Producer<M> {
             wait: Wait::default(),
             rhythm: Rhythm::default(),
             producing,
-            loans: 0,
+            loaned: None,
         })
     }
 
@@ -101,7 +101,7 @@ impl<M: Message + ?Sized> Producer<M> {
         if let Err(error) = M::prepare(&message, max, &mut self.scratch) {
             return Err(PushError { message, error });
         }
-        if os::forks() != self.forks {
+        if self.is_forked() {
             return Err(PushError { message, error: Error::Forked });
         }
         self.pulse.beat(&self.core, self.membership.counters());
@@ -188,12 +188,12 @@ impl<M: Message + ?Sized> Producer<M> {
         let want = messages.size_hint().0.clamp(1, RUN_MAX as usize) as u32;
         let run = self.claim(want, limit)?;
         // The iterator is the user's code: if it panics, what was written is published and the rest is void.
-        let mut batch = Batch { count: run.count, producer: self, run: Some(run), written: 0 };
-        while batch.written < batch.count {
+        let mut batch = Batch { producer: self, run, written: 0 };
+        while batch.written < run.count {
             let Some(message) = messages.next() else { break };
             let producer = &mut *batch.producer;
             M::prepare(&message, super::message_max(&producer.core.measures), &mut producer.scratch)?;
-            let slot = producer.slot(batch.run.as_ref().expect("until dropped"), batch.written);
+            let slot = producer.slot(&run, batch.written);
             // SAFETY: the slot is claimed, and the message was prepared.
             unsafe { M::write(message, &producer.scratch, slot) };
             batch.written += 1;
@@ -201,7 +201,7 @@ impl<M: Message + ?Sized> Producer<M> {
         Ok(batch.written as usize)
     }
 
-    /// Claims a slot to write a message in run; while the queue is full, blocks.
+    /// Claims a slot to write a message in place; while the queue is full, blocks.
     ///
     /// Dropped unsent, nothing happened. Receivers wait for it, as messages are received in the order of their claims:
     /// send it soon.
@@ -209,25 +209,35 @@ impl<M: Message + ?Sized> Producer<M> {
         self.loan_within(Limit::Forever)
     }
 
-    /// Claims a slot to write a message in run, if there is room now; never blocks.
+    /// Claims a slot to write a message in place, if there is room now; never blocks.
     pub fn try_loan(&mut self) -> Result<Loan<'_, M>, Error> {
         self.loan_within(Limit::Never)
     }
 
-    /// Claims a slot to write a message in run; while the queue is full, blocks for at most so long.
+    /// Claims a slot to write a message in place; while the queue is full, blocks for at most so long.
     pub fn loan_timeout(&mut self, time: Duration) -> Result<Loan<'_, M>, Error> {
         self.loan_within(Limit::after(time))
     }
 
     fn loan_within(&mut self, limit: Limit) -> Result<Loan<'_, M>, Error> {
+        self.finish_loan(0);
         let run = self.claim(1, limit)?;
         if let Ring::Many(many) = &self.ring {
             // The loan may be forgotten, and this handle claim again: the record must stand before that.
             many.record_push(self.membership.owner, &run);
         }
-        self.loans += 1;
         let slot = self.slot(&run, 0);
-        Ok(Loan { length: super::message_max(&self.core.measures), producer: self, run: Some(run), slot })
+        self.loaned = Some(run);
+        Ok(Loan { length: super::message_max(&self.core.measures), producer: self, slot })
+    }
+
+    /// Sends (1) or gives up (0) what was lent.
+    fn finish_loan(&mut self, written: u32) {
+        if let Some(run) = self.loaned.take()
+            && !self.is_forked()
+        {
+            self.publish(&run, written);
+        }
     }
 
     /// Refuses all further pushes, by anybody; see [`Queue::close`](crate::Queue::close).
@@ -235,8 +245,14 @@ impl<M: Message + ?Sized> Producer<M> {
         self.core.close();
     }
 
+    /// Whether this is a child's copy of the parent's handle.
+    #[inline(always)]
+    fn is_forked(&self) -> bool {
+        os::forks() != self.forks
+    }
+
     fn claim(&mut self, want: u32, limit: Limit) -> Result<Run, Error> {
-        if os::forks() != self.forks {
+        if self.is_forked() {
             return Err(Error::Forked);
         }
         self.pulse.beat(&self.core, self.membership.counters());
@@ -305,11 +321,12 @@ impl<M: Message + ?Sized> Side for Producer<M> {
 
 impl<M: Message + ?Sized> Drop for Producer<M> {
     fn drop(&mut self) {
-        if os::forks() != self.forks {
+        if self.is_forked() {
             return;
         }
-        if self.loans > 0 {
-            self.core.reap(self.membership.owner, Some(self.membership.counters()));
+        self.finish_loan(0);
+        if let Ring::One(one) = &self.ring {
+            one.cease();
         }
         self.core.roster.detach(&self.membership);
     }
@@ -324,22 +341,21 @@ impl<M: Message + ?Sized> fmt::Debug for Producer<M> {
 /// The claim of a batch. However it ends, its slots don't stay claimed.
 struct Batch<'a, M: Message + ?Sized> {
     producer: &'a mut Producer<M>,
-    run: Option<Run>,
-    count: u32,
+    run: Run,
     written: u32,
 }
 
 impl<M: Message + ?Sized> Drop for Batch<'_, M> {
     fn drop(&mut self) {
-        if let Some(run) = self.run.take() {
-            self.producer.publish(&run, self.written);
+        if !self.producer.is_forked() {
+            self.producer.publish(&self.run, self.written);
         }
     }
 }
 
 /// A slot to write a message into; see [`Producer::loan`].
 ///
-/// Plain data and bytes are written in run, through `DerefMut`; what stands there before is left over from earlier
+/// Plain data and bytes are written in place, through `DerefMut`; what stands there before is left over from earlier
 /// messages. Any kind can be `put`.
 ///
 /// ```
@@ -355,7 +371,6 @@ impl<M: Message + ?Sized> Drop for Batch<'_, M> {
 #[must_use = "a loan that is dropped sends nothing"]
 pub struct Loan<'a, M: Message + ?Sized> {
     producer: &'a mut Producer<M>,
-    run: Option<Run>,
     slot: *mut u8,
     length: usize,
 }
@@ -365,29 +380,22 @@ unsafe impl<M: Message + ?Sized> Send for Loan<'_, M> where Producer<M>: Send {}
 
 impl<M: Message + ?Sized> Loan<'_, M> {
     /// Puts a message into the slot and sends it.
-    pub fn put(mut self, message: M::Push<'_>) -> Result<(), Error> {
+    pub fn put(self, message: M::Push<'_>) -> Result<(), Error> {
         let max = super::message_max(&self.producer.core.measures);
         M::prepare(&message, max, &mut self.producer.scratch)?;
         // SAFETY: the slot is claimed, and the message was prepared.
         unsafe { M::write(message, &self.producer.scratch, self.slot) };
-        self.finish(1);
+        self.producer.finish_loan(1);
         Ok(())
-    }
-
-    fn finish(&mut self, written: u32) {
-        if let Some(run) = self.run.take() {
-            self.producer.loans -= 1;
-            self.producer.publish(&run, written);
-        }
     }
 }
 
 impl<M: InPlace + ?Sized> Loan<'_, M> {
     /// Sends what was written.
-    pub fn send(mut self) {
+    pub fn send(self) {
         // SAFETY: the slot is claimed.
         unsafe { M::finish(self.slot, self.length) };
-        self.finish(1);
+        self.producer.finish_loan(1);
     }
 }
 
@@ -416,6 +424,6 @@ impl<M: InPlace + ?Sized> DerefMut for Loan<'_, M> {
 
 impl<M: Message + ?Sized> Drop for Loan<'_, M> {
     fn drop(&mut self) {
-        self.finish(0);
+        self.producer.finish_loan(0);
     }
 }

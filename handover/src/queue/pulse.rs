@@ -9,8 +9,9 @@ use super::core::Core;
 use crate::gate::PERIOD;
 use crate::roster::Counters;
 
-/// The clock is looked at after at most so many operations: some tens of microseconds' worth at full speed.
-const LONGEST: u32 = 1024;
+/// The clock is looked at after at most so many operations. Enough that it costs nothing that can be measured, and few
+/// enough for one that slows down: at a thousand messages a second it searches within this many milliseconds.
+const LONGEST: u32 = 128;
 
 pub(super) struct Pulse {
     /// Operations until the next look at the clock; never reaches zero where nobody can die.

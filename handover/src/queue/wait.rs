@@ -1,7 +1,7 @@
 //! Blocking: what a push without room and a pop without a message do, written once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::core::{Core, Ring};
 use crate::error::Error;
@@ -11,6 +11,8 @@ use crate::roster::{Membership, count};
 
 /// The longest sleep behind a slot that a living member holds.
 const BEHIND_A_HOLDER: Duration = Duration::from_millis(1);
+/// The longest sleep while no other process is there. One may have come, closed the queue and died before it said so.
+const ALONE: Duration = Duration::from_secs(1);
 
 /// The end that blocks: a producer or a consumer.
 pub(super) trait Side {
@@ -30,22 +32,30 @@ pub(super) trait Side {
 /// Waits until a claim succeeds or the limit is over.
 #[cold]
 pub(super) fn wait<S: Side>(side: &mut S, want: u32, refusal: Refusal, limit: Limit) -> Result<Run, Error> {
+    let mut slept = false;
+    let result = wait_out(side, want, refusal, limit, &mut slept);
+    if slept && matches!(side.core().ring, Ring::Many(_)) {
+        pass_on(side);
+    }
+    result
+}
+
+fn wait_out<S: Side>(side: &mut S, want: u32, refusal: Refusal, limit: Limit, slept: &mut bool) -> Result<Run, Error> {
     let core = Arc::clone(side.core());
     let mut refusal = refusal;
     let (setting, done) = (side.wait_setting(), side.done());
     let mut patience = Patience::new(setting, limit, side.rhythm(), done);
-    let mut slept = false;
     let mut blocked = false;
     let mut asked = false;
-    let mut sweeps = core.sweeps();
+    let mut search = Search { sweeps: core.sweeps(), last: None };
     loop {
         if matches!(refusal, Refusal::Closed | Refusal::Corrupt(_)) {
             return Err(core.refused(refusal, S::PUSH));
         }
         let step = patience.next(side.rhythm());
         // Who is held up by a dead member finds out at once; also a caller that may not wait.
-        let idle = matches!(step, Step::Sleep(_) | Step::Over | Step::Search);
-        if refusal == Refusal::Held && core.mortal() && (idle && !asked) {
+        let idle = !matches!(step, Step::Again);
+        if refusal == Refusal::Held && core.mortal() && idle && !asked {
             asked = true;
             core.settle_holder(S::PUSH, side.membership().counters()).map_err(|fault| core.refused(fault, S::PUSH))?;
             match side.try_claim(want) {
@@ -56,10 +66,7 @@ pub(super) fn wait<S: Side>(side: &mut S, want: u32, refusal: Refusal, limit: Li
         match step {
             Step::Again => {}
             Step::Over => return Err(core.refused(refusal, S::PUSH)),
-            Step::Search => {
-                search(side, &core, &mut sweeps);
-                asked = false;
-            }
+            Step::Yielded => asked &= !search.if_due(side, &core),
             Step::Sleep(left) => {
                 if !blocked {
                     blocked = true;
@@ -70,48 +77,65 @@ pub(super) fn wait<S: Side>(side: &mut S, want: u32, refusal: Refusal, limit: Li
                 let sequence = gate.announce();
                 core.announced();
                 match side.try_claim(want) {
-                    Ok(run) => return Ok(woken(side, &core, run, slept)),
+                    Ok(run) => return Ok(run),
                     Err(now) => refusal = now,
                 }
                 let most = match refusal {
                     Refusal::Closed | Refusal::Corrupt(_) => continue,
                     Refusal::Held | Refusal::Draining => Some(BEHIND_A_HOLDER),
                     // Producers are woken late, when there is a good part of the ring: they look for themselves, too.
-                    Refusal::Nothing => (core.mortal() || S::PUSH).then_some(PERIOD),
+                    Refusal::Nothing if S::PUSH || core.others_may_die() => Some(PERIOD),
+                    Refusal::Nothing => core.mortal().then_some(ALONE),
                 };
                 let time = most.into_iter().chain(left).min();
-                slept = true;
-                if !gate.sleep(sequence, time, core.mortal()) {
-                    search(side, &core, &mut sweeps);
-                    asked = false;
-                }
+                *slept = true;
+                search.if_due(side, &core);
+                gate.sleep(sequence, time, core.mortal());
+                asked &= !search.if_due(side, &core);
             }
         }
         match side.try_claim(want) {
-            Ok(run) => return Ok(woken(side, &core, run, slept)),
+            Ok(run) => return Ok(run),
             Err(now) => refusal = now,
         }
     }
 }
 
-/// Looks for the dead, unless somebody else has since this side looked last.
-fn search<S: Side>(side: &S, core: &Core, sweeps: &mut u32) {
-    if core.mortal() {
-        if core.sweeps() == *sweeps {
+/// The search for the dead by one who waits.
+struct Search {
+    /// The searches begun, by anybody, when this one looked last.
+    sweeps: u32,
+    last: Option<Instant>,
+}
+
+impl Search {
+    /// Looks for the dead if [`PERIOD`] has passed, unless somebody else has done so meanwhile. By the clock: one that
+    /// is woken all the time never sleeps to the end. Returns whether it was due.
+    fn if_due<S: Side>(&mut self, side: &S, core: &Core) -> bool {
+        if !core.mortal() {
+            return false;
+        }
+        let now = Instant::now();
+        let last = *self.last.get_or_insert(now);
+        if now.duration_since(last) < PERIOD {
+            return false;
+        }
+        self.last = Some(now);
+        if core.sweeps() == self.sweeps {
             core.sweep(side.membership().counters());
         }
-        *sweeps = core.sweeps();
+        self.sweeps = core.sweeps();
+        true
     }
 }
 
-/// One sleeper was woken, perhaps for many messages: it sees to the next.
-fn woken<S: Side>(side: &S, core: &Core, run: Run, slept: bool) -> Run {
-    if slept && matches!(core.ring, Ring::Many(_)) {
-        let gate = if S::PUSH { &core.control().not_full } else { &core.control().not_empty };
-        gate.leave_note();
-        if side.more() {
-            gate.wake(core.mortal());
-        }
+/// Whoever has slept may have been woken, for many messages or for one that it does not take: however its wait ends, it
+/// leaves the note that the waker took away, and sees to the next sleeper.
+fn pass_on<S: Side>(side: &S) {
+    let core = side.core();
+    let gate = if S::PUSH { &core.control().not_full } else { &core.control().not_empty };
+    gate.leave_note();
+    if side.more() {
+        gate.wake(core.mortal());
     }
-    run
 }

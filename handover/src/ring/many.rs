@@ -17,7 +17,7 @@
 //!
 //! **Settling the dead.** Whoever is held up reads the stamp, *then* asks the kernel about the owner it names, *then*
 //! changes the stamp by compare-and-swap from what it read. Stamps carry the lap and never return to a value within
-//! 2^44 laps, so an unchanged stamp is the same claim; its holder held its lock from before the claim, so "nobody
+//! 2^44 positions, so an unchanged stamp is the same claim; its holder held its lock from before the claim, so "nobody
 //! holds the lock" said after the stamp was read means that this holder is dead and will not touch the slot again. A
 //! repair that was itself stopped and resumes late fails at its compare-and-swap, or finds the number's new owner
 //! alive. Every step may be made by any number of members at once, and left off at any instruction.
@@ -289,7 +289,7 @@ impl Many {
         if self.lines().tail.0.load(Acquire) != bits {
             return Ok(());
         }
-        let Some(state) = stamp.state() else { return Err(Refusal::Corrupt(Fault::Stamp)) };
+        let Some(state) = stamp.plain_or_held() else { return Err(Refusal::Corrupt(Fault::Stamp)) };
         if stamp.lap() == position.lap && state == State::Free {
             return Ok(());
         }
@@ -385,8 +385,13 @@ impl Many {
         if self.lines().head.0.ticket.load(Acquire) != bits {
             return Ok(());
         }
-        let Some(state) = stamp.state() else { return Err(Refusal::Corrupt(Fault::Stamp)) };
+        let Some(state) = stamp.plain_or_held() else { return Err(Refusal::Corrupt(Fault::Stamp)) };
         match state {
+            // Only a stepper that was killed, or is slow, leaves one that the head has passed.
+            State::Void if stamp.lap() == self.geometry.last_lap(position.lap) && tail.position == position => {
+                self.free_void(Position { lap: stamp.lap(), index: position.index });
+                Ok(())
+            }
             State::Full if stamp.lap() == position.lap => Ok(()),
             State::Void if stamp.lap() == position.lap => self.step_over(ticket),
             State::Free | State::Writing if stamp.lap() == position.lap => {
@@ -444,11 +449,18 @@ impl Many {
         }
     }
 
-    /// Makes a message that was handed out and not finished an orphan.
-    pub(crate) fn hand_back(&self, run: &Run) {
-        debug_assert_eq!(run.count, 1);
-        let stamp = Stamp::delivered(State::Orphan, run.first.lap, Owner(0), run.deliveries + 1);
-        self.first_stamp(run).store(stamp.bits(), Release);
+    /// Makes orphans of messages that were handed out and not finished: all of a run but the first `finished`, which
+    /// are freed.
+    pub(crate) fn hand_back(&self, run: &Run, finished: u32) {
+        for nth in (0..run.count).rev() {
+            let at = self.geometry.after(run.first, nth);
+            let stamp = if nth < finished {
+                Stamp::new(State::Free, self.geometry.next_lap(at.lap))
+            } else {
+                Stamp::delivered(State::Orphan, at.lap, Owner(0), run.deliveries + 1)
+            };
+            self.stamp(at.index).store(stamp.bits(), Release);
+        }
         self.raise_orphans_notice();
     }
 
@@ -600,7 +612,7 @@ impl Many {
     /// How many positions are queued. SeqCst: sleepers look here after they announced themselves.
     #[inline]
     pub(crate) fn len(&self) -> Result<u32, Refusal> {
-        loop {
+        for _ in 0..super::LOOKS {
             let bits = self.lines().head.0.ticket.load(SeqCst);
             let head = self.unpack(bits)?;
             let tail = self.unpack(self.lines().tail.0.load(SeqCst))?;
@@ -609,9 +621,10 @@ impl Many {
             }
             // The two were not read at one moment: only a head that stands still makes it a fault.
             if self.lines().head.0.ticket.load(SeqCst) == bits {
-                return Err(Refusal::Corrupt(Fault::Distance));
+                break;
             }
         }
+        Err(Refusal::Corrupt(Fault::Distance))
     }
 
     /// Calls `visit` with each message left in the ring, which nobody else uses any more.

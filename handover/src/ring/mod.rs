@@ -39,7 +39,12 @@ pub(crate) struct Head {
     pub(crate) ticket: AtomicU64,
     /// One to one only: the message that was handed out in place, and how often; see [`one`].
     pub(crate) held: AtomicU64,
+    /// One to one only: where the batch ends that was shown to the user while it was taken; see [`one`].
+    pub(crate) shown: AtomicU64,
 }
+
+/// Two words that are written by others can't be read at one moment. After so many looks they are taken for corrupt.
+const LOOKS: u32 = 1000;
 
 /// What members are to notice.
 #[repr(C)]
@@ -62,6 +67,11 @@ pub(crate) struct Run {
     /// How often the message was handed out before and not finished: zero for most. If not, it is alone in its run.
     pub(crate) deliveries: u32,
 }
+
+// SAFETY: the pointer is a position in another form; whoever uses it holds the ring, too.
+unsafe impl Send for Run {}
+// SAFETY: as above.
+unsafe impl Sync for Run {}
 
 /// Why a claim was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,8 @@
 //!
 //! **Deaths.** What a producer wrote past `tail` was never published: its successor writes over it. What a consumer
 //! read without moving `head` is still there: its successor reads it. A message that was handed out in place is noted
-//! in `held` first, so that the successor can mark it as redelivered; a plain `pop` shows nothing to anybody before it
-//! has moved `head`, and needs no note.
+//! in `held` first, so that the successor can mark it as redelivered, and where a batch ends that is handed to the user's
+//! collection in `shown`. A plain `pop` shows nothing to anybody before it has moved `head`, and needs no note.
 //!
 //! **Fences.** A side that goes to sleep, or wants to leave a closed ring, announces itself and then looks at the other
 //! side's words once more; the other side writes its words and then looks for announcements. One of the two must see
@@ -17,7 +17,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{compiler_fence, fence};
 
-use super::{Fault, Lines, Position, Refusal, Run};
+use super::{Fault, Lines, Position, RUN_MAX, Refusal, Run};
 
 /// A ring in memory that somebody else owns.
 #[derive(Clone)]
@@ -52,6 +52,17 @@ pub(crate) struct Consuming {
     tail: u64,
     /// How often the message at `head` was handed out and not finished.
     deliveries: u32,
+    /// Behind `head`, of how many messages it is known that they were shown before, in a batch.
+    shown: u64,
+}
+
+impl Consuming {
+    /// The message at the head was redelivered, alone, and is done with: was the next one shown before, too?
+    #[cold]
+    fn next_delivery(&mut self) {
+        self.deliveries = u32::from(self.shown > 0);
+        self.shown = self.shown.saturating_sub(1);
+    }
 }
 
 /// The distance of two slots; `None` if it overflows.
@@ -61,7 +72,7 @@ pub(crate) fn stride(size: usize, align: usize) -> Option<usize> {
 
 /// `held`: the message (its number plus one, so that zero is none) and its deliveries.
 fn note(message: u64, deliveries: u32) -> u64 {
-    (message + 1) << 8 | u64::from(deliveries.min(255))
+    message.wrapping_add(1) << 8 | u64::from(deliveries.min(255))
 }
 
 impl One {
@@ -114,11 +125,17 @@ impl One {
     /// Between a side's own store and its look at the other's announcements.
     #[inline(always)]
     pub(crate) fn order(&self) {
-        if self.fenced {
+        if self.fenced() {
             fence(SeqCst);
         } else {
             compiler_fence(SeqCst);
         }
+    }
+
+    /// Whether each operation fences for itself.
+    #[inline(always)]
+    pub(crate) fn fenced(&self) -> bool {
+        self.fenced
     }
 
     /// The view of a new producer, which is the only one alive.
@@ -133,7 +150,11 @@ impl One {
         let head = self.lines().head.0.ticket.load(Acquire);
         let held = self.lines().head.0.held.load(Acquire);
         let deliveries = if held >> 8 == head.wrapping_add(1) & (u64::MAX >> 8) { (held & 255) as u32 } else { 0 };
-        Consuming { head, index: head % self.capacity, tail: head, deliveries }
+        // Of a batch that was finished nothing is left; a number that nobody wrote is no batch either.
+        let batch = self.lines().head.0.shown.load(Acquire).wrapping_sub(head);
+        let shown = if batch <= u64::from(RUN_MAX) { batch } else { 0 };
+        let deliveries = if shown > 0 { deliveries.max(1) } else { deliveries };
+        Consuming { head, index: head % self.capacity, tail: head, deliveries, shown: shown.saturating_sub(1) }
     }
 
     /// The slots that can be written now, at most `want`; while they are written, `pushing` says so.
@@ -203,6 +224,11 @@ impl One {
         Ok(self.run(mine.index, want.min(ready), mine.deliveries))
     }
 
+    /// A producer that leaves is not pushing any more, whatever loans it forgot.
+    pub(crate) fn cease(&self) {
+        self.lines().pushing.0.store(0, Release);
+    }
+
     /// For a consumer that found the ring closed and empty, *after* every running thread was made to fence: whether no
     /// push is under way. A producer that saw the ring open had said `pushing` before it looked.
     pub(crate) fn is_pushing(&self) -> bool {
@@ -215,13 +241,20 @@ impl One {
         self.lines().head.0.held.store(note(mine.head, mine.deliveries), Release);
     }
 
-    /// Frees the slots of a run.
+    /// Notes that the messages of a run are shown to the user before they are released.
+    pub(crate) fn note_shown(&self, mine: &Consuming, run: &Run) {
+        self.lines().head.0.shown.store(mine.head.wrapping_add(u64::from(run.count)), Release);
+    }
+
+    /// Frees the slots of the first messages, so many as were claimed and are done with.
     #[inline(always)]
-    pub(crate) fn release(&self, mine: &mut Consuming, run: &Run) {
-        let count = u64::from(run.count);
+    pub(crate) fn release(&self, mine: &mut Consuming, count: u32) {
+        let count = u64::from(count);
         mine.head = mine.head.wrapping_add(count);
         mine.index = self.step(mine.index, count);
-        mine.deliveries = 0;
+        if mine.deliveries != 0 && count != 0 {
+            mine.next_delivery();
+        }
         // Release: the messages were read before anybody writes over them.
         self.lines().head.0.ticket.store(mine.head, Release);
     }
@@ -236,7 +269,7 @@ impl One {
 
     #[inline(always)]
     pub(crate) fn len(&self) -> Result<u32, Refusal> {
-        loop {
+        for _ in 0..super::LOOKS {
             let head = self.lines().head.0.ticket.load(SeqCst);
             let length = self.lines().tail.0.load(SeqCst).wrapping_sub(head);
             if length <= self.capacity {
@@ -244,9 +277,10 @@ impl One {
             }
             // The two were not read at one moment: only a head that stands still makes it a fault.
             if self.lines().head.0.ticket.load(SeqCst) == head {
-                return Err(Refusal::Corrupt(Fault::Distance));
+                break;
             }
         }
+        Err(Refusal::Corrupt(Fault::Distance))
     }
 
     /// Calls `visit` with each message left in the ring, which nobody else uses any more.
@@ -254,7 +288,7 @@ impl One {
         let mut mine = self.consuming();
         while let Ok(run) = self.claim_pop(&mut mine, 1) {
             visit(self.message(&run, 0));
-            self.release(&mut mine, &run);
+            self.release(&mut mine, 1);
         }
     }
 }

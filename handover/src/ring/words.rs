@@ -140,12 +140,9 @@ impl Ticket {
     pub(crate) fn unpack(bits: u64, geometry: &Geometry) -> Option<Ticket> {
         let count = (bits >> COUNT_AT & 0x7f) as u32;
         let position = geometry.unpack(bits)?;
-        (count <= RUN_MAX && count <= geometry.capacity).then_some(Ticket {
-            closed: bits & Self::CLOSED != 0,
-            count,
-            owner: Ticket::owner_of(bits),
-            position,
-        })
+        let ticket = Ticket { closed: bits & Self::CLOSED != 0, count, owner: Ticket::owner_of(bits), position };
+        // Packed again it has to be what it was: a compare-and-swap from it would else fail for ever.
+        (count <= RUN_MAX && count <= geometry.capacity && ticket.pack(geometry) == bits).then_some(ticket)
     }
 }
 
@@ -237,6 +234,15 @@ impl Stamp {
             7 => State::Rereading,
             _ => return None,
         })
+    }
+
+    /// The state, if nothing stands beside it where nothing belongs: a compare-and-swap from the plain stamp would
+    /// else fail for ever.
+    #[inline]
+    pub(crate) fn plain_or_held(self) -> Option<State> {
+        let state = self.state()?;
+        let plain = matches!(state, State::Free | State::Full | State::Void);
+        (!plain || self == Stamp::new(state, self.lap())).then_some(state)
     }
 
     #[inline]

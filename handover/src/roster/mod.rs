@@ -12,7 +12,7 @@
 //! that was stopped in between finds the next owner's state and changes nothing.
 
 use std::process;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -208,8 +208,9 @@ unsafe impl Send for Processes {}
 // SAFETY: as above.
 unsafe impl Sync for Processes {}
 
-/// Called with the number of a member that is dead, before its entry is freed: once more if its reaper died.
-pub(crate) type Reap<'a> = &'a mut dyn FnMut(Owner);
+/// Called with the number of a member that is dead, before its entry is freed, and with the counters that the caller
+/// may write: once more if its reaper died.
+pub(crate) type Reap<'a> = &'a mut dyn FnMut(Owner, &Counters);
 
 impl Roster {
     /// Attaches a member; `sole` if only one of its role is let in.
@@ -365,12 +366,14 @@ impl Processes {
         let state = entry.state.load(Acquire);
         if role_of(state).is_some() {
             // We have its lock, so it is dead and nobody can attach here; others may be settling it, too.
-            reap(Owner(number as u16));
+            reap(Owner(number as u16), &entry.counters);
+            self.free(entry, state, &entry.counters);
         }
         entry.pid.store(process::id(), Relaxed);
         entry.before.write(entry.counters.read());
         let role = if role == Role::Producer { 1 } else { 2 };
-        entry.state.store((state & !ROLE).wrapping_add(1 << 8) | role, Release);
+        // SeqCst: a sleeper looks at the entries after it read its gate's sequence, which is moved on after this.
+        entry.state.store((state & !ROLE).wrapping_add(1 << 8) | role, SeqCst);
         Ok(Some(Membership { owner: Owner(number as u16), entry, _kept: None }))
     }
 
@@ -397,9 +400,22 @@ impl Processes {
         matches!(self.segment.lock_file().is_locked_elsewhere(Self::byte(number)), Ok(false))
     }
 
-    /// Looks for dead members, has each settled and frees its entry. Returns how many entries this call freed.
-    pub(crate) fn sweep(&self, reap: Reap<'_>) -> u32 {
-        let mut freed = 0;
+    /// Whether any member is there that this process's death would leave behind: one that can die while we wait.
+    pub(crate) fn others(&self) -> bool {
+        (0..self.length).any(|number| {
+            role_of(self.entry(number).state.load(SeqCst)).is_some() && !self.mine[number as usize].load(Acquire)
+        })
+    }
+
+    /// Frees the entry of a dead member that was reaped, unless somebody else has. Who does it counts the death.
+    fn free(&self, entry: &Entry, state: u64, counters: &Counters) {
+        if entry.state.compare_exchange(state, state & !ROLE, AcqRel, Relaxed).is_ok() {
+            count(&counters.deaths, 1);
+        }
+    }
+
+    /// Looks for dead members, has each settled and frees its entry. `counters` are the caller's.
+    pub(crate) fn sweep(&self, counters: &Counters, reap: Reap<'_>) {
         for number in 0..self.length {
             let entry = self.entry(number);
             // Read before the kernel is asked: if it is still the same when we free it, it is the dead one's.
@@ -408,12 +424,9 @@ impl Processes {
             if role_of(state).is_none() || !self.is_dead(owner) {
                 continue;
             }
-            reap(owner);
-            if entry.state.compare_exchange(state, state & !ROLE, AcqRel, Relaxed).is_ok() {
-                freed += 1;
-            }
+            reap(owner, counters);
+            self.free(entry, state, counters);
         }
-        freed
     }
 
     fn members(&self) -> Vec<Member> {
