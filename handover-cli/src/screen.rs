@@ -1,0 +1,77 @@
+//! What people see: lines that stay, and on a terminal one line at the bottom that is written over.
+
+use std::io::{self, IsTerminal, StdoutLock, Write};
+
+/// Standard output.
+pub(crate) struct Screen {
+    out: StdoutLock<'static>,
+    terminal: bool,
+    /// The bottom line is there and will be written over.
+    passing: bool,
+}
+
+const CLEAR_LINE: &str = "\r\x1b[2K";
+
+impl Screen {
+    pub(crate) fn new() -> Screen {
+        Screen { out: io::stdout().lock(), terminal: io::stdout().is_terminal(), passing: false }
+    }
+
+    /// A line that stays.
+    pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
+        self.wipe()?;
+        writeln!(self.out, "{text}")?;
+        self.out.flush()
+    }
+
+    /// How things stand now: on a terminal the next one takes its place.
+    pub(crate) fn status(&mut self, text: &str) -> io::Result<()> {
+        if !self.terminal {
+            return self.line(text);
+        }
+        self.wipe()?;
+        write!(self.out, "{text}")?;
+        self.passing = true;
+        self.out.flush()
+    }
+
+    fn wipe(&mut self) -> io::Result<()> {
+        if self.passing {
+            write!(self.out, "{CLEAR_LINE}")?;
+            self.passing = false;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // The prompt comes next. Who can't be written to any more sees neither.
+        let _ = self.wipe().and_then(|()| self.out.flush());
+    }
+}
+
+/// A number with its thousands apart: `12,345,678`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (12_345_678, "12,345,678")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the documents say of the code is true: the README's programs are the examples, word for word, and run; the tests
+//! that GUARANTEES.md names exist; links lead somewhere.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn run_example(name: &str) -> Output {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args(["run", "--quiet", "--package", "handover", "--example", name]).output().unwrap()
+}
+
+#[test]
+fn the_readme_quotes_the_examples_word_for_word() {
+    let readme = read("README.md");
+    for example in ["threads", "processes"] {
+        let file = read(&format!("handover/examples/{example}.rs"));
+        let (_, program) = file.split_once("\n\n").expect("a line of documentation comes first");
+        assert!(readme.contains(&format!("```rust\n{program}```\n")), "README.md differs from examples/{example}.rs");
+    }
+}
+
+#[test]
+fn the_examples_do_what_they_are_for() {
+    for (name, expected) in [("threads", "message 0\nmessage 1\nmessage 2\n"), ("processes", "0\n1\n2\n")] {
+        let output = run_example(name);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && out == expected, "{name}: {out}\n{err}");
+    }
+}
+
+/// All Rust sources below a folder, one after the other.
+fn sources(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            all += &sources(&path);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            all += &fs::read_to_string(path).unwrap();
+        }
+    }
+    all
+}
+
+#[test]
+fn every_test_that_the_guarantees_name_exists() {
+    let folders = ["handover/src", "handover/tests", "handover-cli/src", "handover-cli/tests"];
+    let sources: String = folders.iter().map(|folder| sources(&root().join(folder))).collect();
+    let guarantees = read("docs/GUARANTEES.md");
+    // Tests are named as sentences: whatever is quoted and has that many words is one, but for these.
+    let others = ["HANDOVER_TORTURE_SECONDS", "goes_with_last_user"];
+    let quoted = guarantees.split('`').skip(1).step_by(2);
+    let named: Vec<&str> = quoted.filter(|word| word.matches('_').count() >= 3 && !others.contains(word)).collect();
+    assert!(named.len() > 30, "{named:?}");
+    for test in named {
+        assert!(sources.contains(&format!("fn {test}()")), "{test}");
+    }
+}
+
+#[test]
+fn every_link_between_the_documents_leads_somewhere() {
+    let documents =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "docs/FORMAT.md", "docs/GUARANTEES.md"];
+    for document in documents {
+        let text = read(document);
+        for link in text.split("](").skip(1).map(|rest| &rest[..rest.find(')').expect("closed")]) {
+            let target = root().join(document).parent().unwrap().join(link);
+            assert!(link.starts_with("https://") || target.exists(), "{document}: {link}");
+        }
+    }
+}
