@@ -180,7 +180,11 @@ fn a_ring_of_one_is_as_written() {
     let held = consumer.receive().unwrap();
     assert_eq!((page.u64(BODY), page.u64(BODY + 128)), (5, 3));
     assert_eq!(page.u64(BODY + 136), 4 << 8 | 1);
-    assert_eq!(page.u32(BODY + 384), 0);
+    assert_eq!(page.u64(BODY + 8), 5, "not pushing");
+    let loan = producer.loan().unwrap();
+    assert_ne!(page.u64(BODY + 8), 5, "pushing");
+    drop(loan);
+    assert_eq!(page.u64(BODY + 8), 5);
     assert_eq!((page.u64(page.slot(0)), page.u64(page.slot(1))), (103, 104));
     assert_eq!(page.u64(80), BODY + 1408 + 3 * 8);
     let locks = page.locks();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use handover::{Error, Options, Wait, threads};
+use handover::{Error, Options, Role, Wait, threads};
 
 /// The declarations that make different rings.
 fn declarations(capacity: usize) -> [Options; 4] {
@@ -534,4 +534,22 @@ fn a_blocked_receiver_uses_no_processor() {
     queue.close();
     let used = popper.join().expect("ended");
     assert!(used < Duration::from_millis(5), "{used:?} in half a second");
+}
+
+#[test]
+fn members_and_queue_are_counted_apart_also_after_some_have_left() {
+    for options in declarations(8) {
+        let queue = options.anonymous::<u64>().expect("a small queue");
+        for round in 1..=3 {
+            let (mut producer, mut consumer) = (queue.producer().expect("one"), queue.consumer().expect("one"));
+            producer.push_batch(0..round).expect("room");
+            assert_eq!(consumer.try_pop_batch(&mut Vec::new(), 9).expect("some"), round as usize);
+            let members = queue.members();
+            let of = |role| members.iter().find(|member| member.role == role).expect("attached").counts;
+            assert_eq!((of(Role::Producer).pushed, of(Role::Producer).popped), (round, 0));
+            assert_eq!((of(Role::Consumer).pushed, of(Role::Consumer).popped), (0, round));
+            let all = queue.counts();
+            assert_eq!((all.pushed, all.popped), (round * (round + 1) / 2, round * (round + 1) / 2));
+        }
+    }
 }

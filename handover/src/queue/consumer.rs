@@ -62,7 +62,7 @@ impl<M: Message + ?Sized> Consumer<M> {
             Ring::Many(many) => (Consuming::default(), many.orphans_notice().wrapping_sub(1)),
         };
         Ok(Consumer {
-            pulse: Pulse::new(core.mortal()),
+            pulse: Pulse::new(core),
             ring: core.ring.clone(),
             core: Arc::clone(core),
             membership,
@@ -124,6 +124,7 @@ impl<M: Message + ?Sized> Consumer<M> {
                 // SAFETY: the message is claimed, and moved out once: its slot is freed next.
                 let taken = unsafe { M::read(many.message(&run, 0), max) };
                 many.release(self.membership.owner, &run);
+                count(&self.membership.counters().popped, 1);
                 taken
             }
             Ring::One(one) => {
@@ -139,7 +140,6 @@ impl<M: Message + ?Sized> Consumer<M> {
                 taken
             }
         };
-        count(&self.membership.counters().popped, 1);
         self.core.slot_freed();
         M::decode(taken?)
     }
@@ -188,7 +188,7 @@ impl<M: Message + ?Sized> Consumer<M> {
         let run = self.claim(want, limit)?;
         self.note_redelivery(&run);
         if let Ring::One(one) = &self.ring {
-            one.note_shown(&self.consuming, &run);
+            one.note_shown(&run);
         }
         let max = super::message_max(&self.core.measures);
         let mut batch = Batch { consumer: self, run, read: 0 };
@@ -296,9 +296,11 @@ impl<M: Message + ?Sized> Consumer<M> {
     /// Frees the slots of messages that were moved out or dropped.
     #[inline(always)]
     fn release(&mut self, run: &Run) {
-        count(&self.membership.counters().popped, u64::from(run.count));
         match &self.ring {
-            Ring::Many(many) => many.release(self.membership.owner, run),
+            Ring::Many(many) => {
+                many.release(self.membership.owner, run);
+                count(&self.membership.counters().popped, u64::from(run.count));
+            }
             Ring::One(one) => {
                 one.release(&mut self.consuming, run.count);
                 one.order();
@@ -326,9 +328,11 @@ impl<M: Message + ?Sized> Consumer<M> {
         if taken == run.count {
             return self.release(run);
         }
-        count(&self.membership.counters().popped, u64::from(taken));
         match &self.ring {
-            Ring::Many(many) => many.hand_back(run, taken),
+            Ring::Many(many) => {
+                many.hand_back(run, taken);
+                count(&self.membership.counters().popped, u64::from(taken));
+            }
             Ring::One(one) => one.release(&mut self.consuming, taken),
         }
         fence(SeqCst);
@@ -402,7 +406,10 @@ impl<M: Message + ?Sized> Side for Consumer<M> {
     }
 
     fn done(&self) -> u64 {
-        self.membership.counters().popped.load(Relaxed)
+        match &self.ring {
+            Ring::Many(_) => self.membership.counters().popped.load(Relaxed),
+            Ring::One(one) => one.head(),
+        }
     }
 
     fn more(&self) -> bool {

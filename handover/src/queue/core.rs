@@ -15,7 +15,7 @@ use crate::os;
 use crate::ring::many::{self, Many, Settled};
 use crate::ring::one::{self, One};
 use crate::ring::{Line, Lines, MAX_CAPACITY, MAX_MEMBERS, Owner, Refusal};
-use crate::roster::{Counters, Entry, Membership, Processes, Role, Roster, SOLE, Threads, count};
+use crate::roster::{Counters, Counts, Entry, Member, Membership, Processes, Role, Roster, SOLE, Threads, count};
 use crate::segment::{Header, Kind, Segment};
 
 /// The head of a queue's body. All zero is a new queue.
@@ -26,7 +26,7 @@ pub(crate) struct Control {
     pub(crate) not_full: Gate,
     /// Rises with every search for the dead, so that of many waiters one searches.
     sweeps: Line<AtomicU32>,
-    reserved: Line<[u64; 16]>,
+    reserved: [Line<[u64; 16]>; 2],
 }
 
 const _: () = assert!(size_of::<Control>() == 1024);
@@ -304,11 +304,35 @@ impl Core {
     pub(crate) fn attach(&self, role: Role, sole: bool) -> Result<Membership, Error> {
         self.may_attach()?;
         let membership = self.roster.attach(role, sole, &mut |owner, counters| self.reap(owner, true, counters))?;
+        if let Ring::One(one) = &self.ring {
+            membership.begin_at(role, one.tail(), one.head());
+        }
         if self.mortal() {
             self.control().not_empty.wake_all(true);
         }
         self.sweep(membership.counters());
         Ok(membership)
+    }
+
+    /// What was done and what was recovered, by all members there have been.
+    pub(crate) fn counts(&self) -> Counts {
+        let counts = self.roster.counts();
+        match &self.ring {
+            Ring::Many(_) => counts,
+            // The ring counts them itself.
+            Ring::One(one) => Counts { pushed: one.tail(), popped: one.head(), ..counts },
+        }
+    }
+
+    /// Who is attached, and who of them lives.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        let mut members = self.roster.members();
+        if let Ring::One(one) = &self.ring {
+            for member in &mut members {
+                member.count_from(one.tail(), one.head());
+            }
+        }
+        members
     }
 
     /// Whether somebody is there who may die while we sleep.

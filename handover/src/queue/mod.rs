@@ -143,12 +143,12 @@ impl<M: Message + ?Sized> Queue<M> {
 
     /// What was done and what was recovered, by all members there have been.
     pub fn counts(&self) -> Counts {
-        self.core.roster.counts()
+        self.core.counts()
     }
 
     /// Who is attached, and who of them lives.
     pub fn members(&self) -> Vec<Member> {
-        self.core.roster.members()
+        self.core.members()
     }
 }
 
@@ -226,8 +226,8 @@ pub fn inspect(name: &str) -> Result<Report, Error> {
         closed: core.is_closed(),
         one_producer: measures.one_producer,
         one_consumer: measures.one_consumer,
-        counts: core.roster.counts(),
-        members: core.roster.members(),
+        counts: core.counts(),
+        members: core.members(),
     })
 }
 

@@ -57,7 +57,7 @@ impl<M: Message + ?Sized> Producer<M> {
         };
         let core = Arc::clone(core);
         Ok(Producer {
-            pulse: Pulse::new(core.mortal()),
+            pulse: Pulse::new(&core),
             scratch: M::scratch(super::message_max(&core.measures)),
             ring: core.ring.clone(),
             core,
@@ -114,6 +114,7 @@ impl<M: Message + ?Sized> Producer<M> {
                 // SAFETY: the slot is claimed, and the message was prepared.
                 unsafe { M::write(message, &self.scratch, many.message(&run, 0)) };
                 many.publish(&run, 1);
+                count(&self.membership.counters().pushed, 1);
             }
             Ring::One(one) => {
                 let Ok(run) = one.claim_push(&mut self.producing, 1) else {
@@ -125,7 +126,6 @@ impl<M: Message + ?Sized> Producer<M> {
                 one.order();
             }
         }
-        count(&self.membership.counters().pushed, 1);
         self.core.message_came();
         Ok(())
     }
@@ -273,13 +273,15 @@ impl<M: Message + ?Sized> Producer<M> {
     #[inline(always)]
     fn publish(&mut self, run: &Run, written: u32) {
         match &self.ring {
-            Ring::Many(many) => many.publish(run, written),
+            Ring::Many(many) => {
+                many.publish(run, written);
+                count(&self.membership.counters().pushed, u64::from(written));
+            }
             Ring::One(one) => {
                 one.publish(&mut self.producing, written);
                 one.order();
             }
         }
-        count(&self.membership.counters().pushed, u64::from(written));
         self.core.message_came();
     }
 }
@@ -311,7 +313,10 @@ impl<M: Message + ?Sized> Side for Producer<M> {
     }
 
     fn done(&self) -> u64 {
-        self.membership.counters().pushed.load(Relaxed)
+        match &self.ring {
+            Ring::Many(_) => self.membership.counters().pushed.load(Relaxed),
+            Ring::One(one) => one.tail(),
+        }
     }
 
     fn more(&self) -> bool {

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::core::Core;
+use super::core::{Core, Ring};
 use crate::gate::PERIOD;
 use crate::roster::Counters;
 
@@ -14,21 +14,24 @@ use crate::roster::Counters;
 const LONGEST: u32 = 128;
 
 pub(super) struct Pulse {
-    /// Operations until the next look at the clock; never reaches zero where nobody can die.
+    /// Operations until the next look at the clock.
     left: u32,
     step: u32,
     last: Option<Instant>,
-    mortal: bool,
+    /// Whether a dead member can leave anything behind that only a search brings to light.
+    needed: bool,
 }
 
 impl Pulse {
-    pub(super) fn new(mortal: bool) -> Pulse {
-        Pulse { left: 1, step: 1, last: None, mortal }
+    pub(super) fn new(core: &Core) -> Pulse {
+        // One to one it can't: what the dead one left, its successor finds.
+        let needed = core.mortal() && matches!(core.ring, Ring::Many(_));
+        Pulse { left: 1, step: 1, last: None, needed }
     }
 
     #[inline(always)]
     pub(super) fn beat(&mut self, core: &Core, counters: &Counters) {
-        if self.mortal {
+        if self.needed {
             self.left -= 1;
             if self.left == 0 {
                 self.look(core, counters);

@@ -171,7 +171,7 @@ impl Many {
     ///
     /// This is the way of one who has time; [`Self::claim_push_at_once`] tries once.
     pub(crate) fn claim_push(&self, me: Owner, want: u32) -> Result<Run, Refusal> {
-        let tail = &self.lines().tail.0;
+        let tail = &self.lines().tail.0.ticket;
         let mut contention = Contention::default();
         loop {
             let bits = tail.load(Acquire);
@@ -192,7 +192,7 @@ impl Many {
 
     #[inline(always)]
     pub(crate) fn claim_push_at_once(&self, me: Owner, want: u32) -> Option<Run> {
-        let tail = &self.lines().tail.0;
+        let tail = &self.lines().tail.0.ticket;
         let bits = tail.load(Acquire);
         if bits & Ticket::CLOSED != 0 {
             return None;
@@ -286,7 +286,7 @@ impl Many {
         let stamp = Stamp::from_bits(self.stamp(position.index).load(Acquire));
         let head = self.unpack(self.lines().head.0.ticket.load(Acquire))?;
         let queued = self.geometry.distance(head.position, position);
-        if self.lines().tail.0.load(Acquire) != bits {
+        if self.lines().tail.0.ticket.load(Acquire) != bits {
             return Ok(());
         }
         let Some(state) = stamp.plain_or_held() else { return Err(Refusal::Corrupt(Fault::Stamp)) };
@@ -381,7 +381,7 @@ impl Many {
         let position = ticket.position;
         let stamp = Stamp::from_bits(self.stamp(position.index).load(Acquire));
         // SeqCst: a sleeper looks here after it announced itself; see `claim_push`.
-        let tail = self.unpack(self.lines().tail.0.load(SeqCst))?;
+        let tail = self.unpack(self.lines().tail.0.ticket.load(SeqCst))?;
         if self.lines().head.0.ticket.load(Acquire) != bits {
             return Ok(());
         }
@@ -480,7 +480,7 @@ impl Many {
 
     /// Claims the oldest orphan.
     pub(crate) fn claim_orphan(&self, me: Owner) -> Result<Option<Run>, Refusal> {
-        let tail = self.unpack(self.lines().tail.0.load(Acquire))?;
+        let tail = self.unpack(self.lines().tail.0.ticket.load(Acquire))?;
         // The tail's slot is the oldest position that can still hold anything.
         for nth in 0..self.geometry.capacity {
             let index = self.geometry.after(tail.position, nth).index;
@@ -513,7 +513,7 @@ impl Many {
 
     /// Records the claims that only the tickets name. Returns tail and head.
     fn record_last_claims(&self) -> Result<(Ticket, Ticket), Refusal> {
-        let tail = self.unpack(self.lines().tail.0.load(Acquire))?;
+        let tail = self.unpack(self.lines().tail.0.ticket.load(Acquire))?;
         let head = self.unpack(self.lines().head.0.ticket.load(Acquire))?;
         for (ticket, unmoved) in [(tail, State::Free), (head, State::Full)] {
             if ticket.count != 0 {
@@ -602,11 +602,11 @@ impl Many {
 
     /// Refuses further pushes. In the tail ticket, so that no claim can come after it.
     pub(crate) fn close(&self) {
-        self.lines().tail.0.fetch_or(Ticket::CLOSED, SeqCst);
+        self.lines().tail.0.ticket.fetch_or(Ticket::CLOSED, SeqCst);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.lines().tail.0.load(SeqCst) & Ticket::CLOSED != 0
+        self.lines().tail.0.ticket.load(SeqCst) & Ticket::CLOSED != 0
     }
 
     /// How many positions are queued. SeqCst: sleepers look here after they announced themselves.
@@ -615,7 +615,7 @@ impl Many {
         for _ in 0..super::LOOKS {
             let bits = self.lines().head.0.ticket.load(SeqCst);
             let head = self.unpack(bits)?;
-            let tail = self.unpack(self.lines().tail.0.load(SeqCst))?;
+            let tail = self.unpack(self.lines().tail.0.ticket.load(SeqCst))?;
             if let Some(length) = self.geometry.distance(head.position, tail.position) {
                 return Ok(length);
             }

@@ -24,13 +24,19 @@ pub(crate) struct Line<T>(pub(crate) T);
 #[repr(C)]
 pub(crate) struct Lines {
     /// Where the next push claims: a ticket (many), or a count of messages published (one).
-    pub(crate) tail: Line<AtomicU64>,
+    pub(crate) tail: Line<Tail>,
     /// Where the next pop claims: a ticket (many), or a count of messages released (one).
     pub(crate) head: Line<Head>,
     /// Read at every operation and written hardly ever.
     pub(crate) notice: Line<Notice>,
-    /// Only the one producer writes here, at every push; read by a consumer that wants to leave a closed ring.
-    pub(crate) pushing: Line<AtomicU32>,
+}
+
+/// The producers' side.
+#[repr(C)]
+pub(crate) struct Tail {
+    pub(crate) ticket: AtomicU64,
+    /// One to one only: not the tail while the producer may be publishing; see [`one`].
+    pub(crate) pushing: AtomicU64,
 }
 
 /// The consumers' side.
@@ -55,7 +61,7 @@ pub(crate) struct Notice {
     pub(crate) closed: AtomicU32,
 }
 
-const _: () = assert!(size_of::<Lines>() == 512);
+const _: () = assert!(size_of::<Lines>() == 384);
 
 /// Some neighbouring positions that a member has claimed.
 #[derive(Debug, Clone, Copy)]

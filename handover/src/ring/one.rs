@@ -3,6 +3,11 @@
 //! `tail` counts the messages published, `head` those released; slot `n % capacity` holds message `n`. Each side writes
 //! its own count with a plain store, once for each message, and keeps the other's as it last saw it.
 //!
+//! **Stores are what counts here.** A processor lets its stores wait in order, a few dozen of them, for the lines they go
+//! to. A push that needs few runs ahead of the line that it has to fetch from the other side; one that needs many stands
+//! still. So nothing is stored that can be known otherwise: messages are counted by `tail` and `head` alone, and each
+//! side reads its own count back from there.
+//!
 //! **Deaths.** What a producer wrote past `tail` was never published: its successor writes over it. What a consumer
 //! read without moving `head` is still there: its successor reads it. A message that was handed out in place is noted
 //! in `held` first, so that the successor can mark it as redelivered, and where a batch ends that is handed to the user's
@@ -37,7 +42,7 @@ unsafe impl Sync for One {}
 /// The producer's own view.
 #[derive(Debug, Default)]
 pub(crate) struct Producing {
-    tail: u64,
+    /// Of the slot for the message at `tail`. Kept, and not computed: no scribbler can lead it out of the ring.
     index: u64,
     /// `head` as last seen.
     head: u64,
@@ -46,7 +51,7 @@ pub(crate) struct Producing {
 /// The consumer's own view.
 #[derive(Debug, Default)]
 pub(crate) struct Consuming {
-    head: u64,
+    /// Of the slot of the message at `head`.
     index: u64,
     /// `tail` as last seen.
     tail: u64,
@@ -140,9 +145,20 @@ impl One {
 
     /// The view of a new producer, which is the only one alive.
     pub(crate) fn producing(&self) -> Producing {
-        self.lines().pushing.0.store(0, Relaxed);
-        let tail = self.lines().tail.0.load(Acquire);
-        Producing { tail, index: tail % self.capacity, head: self.lines().head.0.ticket.load(Acquire) }
+        self.cease();
+        Producing { index: self.tail() % self.capacity, head: self.lines().head.0.ticket.load(Acquire) }
+    }
+
+    /// How many messages were published.
+    #[inline(always)]
+    pub(crate) fn tail(&self) -> u64 {
+        self.lines().tail.0.ticket.load(Relaxed)
+    }
+
+    /// How many messages were released.
+    #[inline(always)]
+    pub(crate) fn head(&self) -> u64 {
+        self.lines().head.0.ticket.load(Relaxed)
     }
 
     /// The view of a new consumer, which is the only one alive.
@@ -154,33 +170,35 @@ impl One {
         let batch = self.lines().head.0.shown.load(Acquire).wrapping_sub(head);
         let shown = if batch <= u64::from(RUN_MAX) { batch } else { 0 };
         let deliveries = if shown > 0 { deliveries.max(1) } else { deliveries };
-        Consuming { head, index: head % self.capacity, tail: head, deliveries, shown: shown.saturating_sub(1) }
+        Consuming { index: head % self.capacity, tail: head, deliveries, shown: shown.saturating_sub(1) }
     }
 
     /// The slots that can be written now, at most `want`; while they are written, `pushing` says so.
     #[inline(always)]
     pub(crate) fn claim_push(&self, mine: &mut Producing, want: u32) -> Result<Run, Refusal> {
-        self.lines().pushing.0.store(1, Relaxed);
+        let tail = self.tail();
+        // Back at the tail by itself when one message is published.
+        self.lines().tail.0.pushing.store(tail.wrapping_add(1), Relaxed);
         self.order();
-        match self.room(mine, u64::from(want)) {
+        match self.room(mine, tail, u64::from(want)) {
             Ok(room) => Ok(self.run(mine.index, room, 0)),
             Err(refusal) => {
-                self.lines().pushing.0.store(0, Relaxed);
+                self.cease();
                 Err(refusal)
             }
         }
     }
 
     #[inline(always)]
-    fn room(&self, mine: &mut Producing, want: u64) -> Result<u64, Refusal> {
+    fn room(&self, mine: &mut Producing, tail: u64, want: u64) -> Result<u64, Refusal> {
         if self.lines().notice.0.closed.load(Relaxed) != 0 {
             return Err(Refusal::Closed);
         }
-        let mut used = mine.tail.wrapping_sub(mine.head);
+        let mut used = tail.wrapping_sub(mine.head);
         if used > self.capacity.saturating_sub(want) {
             // Acquire: the message was read before we write over it.
             mine.head = self.lines().head.0.ticket.load(Acquire);
-            used = mine.tail.wrapping_sub(mine.head);
+            used = tail.wrapping_sub(mine.head);
             if used > self.capacity {
                 return Err(Refusal::Corrupt(Fault::Distance));
             }
@@ -195,25 +213,26 @@ impl One {
     #[inline(always)]
     pub(crate) fn publish(&self, mine: &mut Producing, written: u32) {
         let count = u64::from(written);
-        mine.tail = mine.tail.wrapping_add(count);
         mine.index = self.step(mine.index, count);
         // Release: the messages were written before anybody sees them.
-        self.lines().tail.0.store(mine.tail, Release);
-        // Release: a consumer that sees this sees the tail.
-        self.lines().pushing.0.store(0, Release);
+        self.lines().tail.0.ticket.store(self.tail().wrapping_add(count), Release);
+        if written != 1 {
+            self.cease();
+        }
     }
 
     /// The messages that can be read now, at most `want`. One that was handed out before comes alone.
     #[inline(always)]
     pub(crate) fn claim_pop(&self, mine: &mut Consuming, want: u32) -> Result<Run, Refusal> {
         let want = if mine.deliveries > 0 { 1 } else { u64::from(want) };
-        let mut ready = mine.tail.wrapping_sub(mine.head);
-        if ready == 0 {
+        let head = self.head();
+        let mut ready = mine.tail.wrapping_sub(head);
+        // More than there are slots: somebody scribbled over the head.
+        if ready == 0 || ready > self.capacity {
             // Acquire: the messages were written before the tail moved.
-            mine.tail = self.lines().tail.0.load(Acquire);
-            ready = mine.tail.wrapping_sub(mine.head);
+            mine.tail = self.lines().tail.0.ticket.load(Acquire);
+            ready = mine.tail.wrapping_sub(head);
             if ready > self.capacity {
-                mine.tail = mine.head;
                 return Err(Refusal::Corrupt(Fault::Distance));
             }
             if ready == 0 {
@@ -224,39 +243,40 @@ impl One {
         Ok(self.run(mine.index, want.min(ready), mine.deliveries))
     }
 
-    /// A producer that leaves is not pushing any more, whatever loans it forgot.
+    /// The producer is not pushing, or not any more.
     pub(crate) fn cease(&self) {
-        self.lines().pushing.0.store(0, Release);
+        // Release: a consumer that sees this sees what was published.
+        self.lines().tail.0.pushing.store(self.tail(), Release);
     }
 
     /// For a consumer that found the ring closed and empty, *after* every running thread was made to fence: whether no
     /// push is under way. A producer that saw the ring open had said `pushing` before it looked.
     pub(crate) fn is_pushing(&self) -> bool {
-        self.lines().pushing.0.load(Acquire) != 0
+        let pushing = self.lines().tail.0.pushing.load(Acquire);
+        pushing != self.lines().tail.0.ticket.load(Acquire)
     }
 
     /// Notes that the message at the head is handed out in place.
     pub(crate) fn note_held(&self, mine: &mut Consuming) {
         mine.deliveries = mine.deliveries.saturating_add(1);
-        self.lines().head.0.held.store(note(mine.head, mine.deliveries), Release);
+        self.lines().head.0.held.store(note(self.head(), mine.deliveries), Release);
     }
 
     /// Notes that the messages of a run are shown to the user before they are released.
-    pub(crate) fn note_shown(&self, mine: &Consuming, run: &Run) {
-        self.lines().head.0.shown.store(mine.head.wrapping_add(u64::from(run.count)), Release);
+    pub(crate) fn note_shown(&self, run: &Run) {
+        self.lines().head.0.shown.store(self.head().wrapping_add(u64::from(run.count)), Release);
     }
 
     /// Frees the slots of the first messages, so many as were claimed and are done with.
     #[inline(always)]
     pub(crate) fn release(&self, mine: &mut Consuming, count: u32) {
         let count = u64::from(count);
-        mine.head = mine.head.wrapping_add(count);
         mine.index = self.step(mine.index, count);
         if mine.deliveries != 0 && count != 0 {
             mine.next_delivery();
         }
         // Release: the messages were read before anybody writes over them.
-        self.lines().head.0.ticket.store(mine.head, Release);
+        self.lines().head.0.ticket.store(self.head().wrapping_add(count), Release);
     }
 
     pub(crate) fn close(&self) {
@@ -271,7 +291,7 @@ impl One {
     pub(crate) fn len(&self) -> Result<u32, Refusal> {
         for _ in 0..super::LOOKS {
             let head = self.lines().head.0.ticket.load(SeqCst);
-            let length = self.lines().tail.0.load(SeqCst).wrapping_sub(head);
+            let length = self.lines().tail.0.ticket.load(SeqCst).wrapping_sub(head);
             if length <= self.capacity {
                 return Ok(length as u32);
             }

@@ -149,6 +149,16 @@ pub struct Member {
     pub counts: Counts,
 }
 
+impl Member {
+    /// Its counts where the ring counts the messages: what stands in them is where that stood when the member came.
+    pub(crate) fn count_from(&mut self, pushed: u64, popped: u64) {
+        match self.role {
+            Role::Producer => self.counts.pushed = pushed.wrapping_sub(self.counts.pushed),
+            Role::Consumer => self.counts.popped = popped.wrapping_sub(self.counts.popped),
+        }
+    }
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -176,6 +186,18 @@ impl Membership {
     pub(crate) fn counters(&self) -> &Counters {
         // SAFETY: the handle that holds the membership holds the queue's memory, too.
         unsafe { &(*self.entry).counters }
+    }
+
+    /// In a ring that counts its messages itself, where it stood when this member came.
+    pub(crate) fn begin_at(&self, role: Role, pushed: u64, popped: u64) {
+        // SAFETY: as above.
+        let Entry { before, counters, .. } = unsafe { &*self.entry };
+        let (before, counter, began) = match role {
+            Role::Producer => (&before.pushed, &counters.pushed, pushed),
+            Role::Consumer => (&before.popped, &counters.popped, popped),
+        };
+        before.store(0, Relaxed);
+        counter.store(began, Relaxed);
     }
 }
 
