@@ -66,7 +66,7 @@ mod sealed {
         /// Moves the message out. Runs no code of the user's, which could panic.
         /// # Safety
         /// `slot` is held by the caller and was written by `write` (or, in shared memory, by anybody).
-        unsafe fn read(slot: *mut u8, max: usize) -> Result<Self::Taken, Error>;
+        unsafe fn read(slot: *mut u8, max: usize) -> Self::Taken;
         fn decode(taken: Self::Taken) -> Result<Self::Pop, Error>;
         /// May run the user's code.
         /// # Safety
@@ -157,9 +157,9 @@ impl<T: FromBytes + IntoBytes + Immutable + Send + 'static> Sealed for T {
     }
 
     #[inline]
-    unsafe fn read(slot: *mut u8, _max: usize) -> Result<T, Error> {
+    unsafe fn read(slot: *mut u8, _max: usize) -> T {
         // SAFETY: by the caller's contract; every bit pattern is a `T`.
-        Ok(unsafe { slot.cast::<T>().read() })
+        unsafe { slot.cast::<T>().read() }
     }
 
     #[inline]
@@ -224,7 +224,7 @@ fn fits(length: usize, max: usize) -> Result<(), Error> {
 impl Sealed for [u8] {
     type Push<'a> = &'a [u8];
     type Pop = Vec<u8>;
-    type Taken = Vec<u8>;
+    type Taken = Result<Vec<u8>, Error>;
     type Scratch = ();
     type View = [u8];
     type Opened = NonNull<[u8]>;
@@ -258,8 +258,8 @@ impl Sealed for [u8] {
     }
 
     #[inline]
-    fn decode(taken: Vec<u8>) -> Result<Vec<u8>, Error> {
-        Ok(taken)
+    fn decode(taken: Result<Vec<u8>, Error>) -> Result<Vec<u8>, Error> {
+        taken
     }
 
     unsafe fn open(slot: *mut u8, max: usize) -> Result<NonNull<[u8]>, Error> {
@@ -320,9 +320,9 @@ impl<T: Send> Sealed for Owned<T> {
     }
 
     #[inline]
-    unsafe fn read(slot: *mut u8, _max: usize) -> Result<T, Error> {
+    unsafe fn read(slot: *mut u8, _max: usize) -> T {
         // SAFETY: by the caller's contract a `T` was written there, and it is moved out once.
-        Ok(unsafe { slot.cast::<T>().read() })
+        unsafe { slot.cast::<T>().read() }
     }
 
     #[inline]
@@ -368,7 +368,7 @@ pub struct Postcard<T>(PhantomData<T>);
 impl<T: serde::Serialize + serde::de::DeserializeOwned + 'static> Sealed for Postcard<T> {
     type Push<'a> = &'a T;
     type Pop = T;
-    type Taken = Vec<u8>;
+    type Taken = Result<Vec<u8>, Error>;
     /// The encoded message: the buffer, and how much of it.
     type Scratch = (Vec<u8>, usize);
     type View = T;
@@ -406,14 +406,14 @@ impl<T: serde::Serialize + serde::de::DeserializeOwned + 'static> Sealed for Pos
         unsafe { <[u8]>::read(slot, max) }
     }
 
-    fn decode(taken: Vec<u8>) -> Result<T, Error> {
-        postcard::from_bytes(&taken).map_err(|error| Error::Message { why: error.to_string() })
+    fn decode(taken: Result<Vec<u8>, Error>) -> Result<T, Error> {
+        postcard::from_bytes(&taken?).map_err(|error| Error::Message { why: error.to_string() })
     }
 
     unsafe fn open(slot: *mut u8, max: usize) -> Result<T, Error> {
         // Copied out before it is looked at: others could change it meanwhile.
         // SAFETY: by the caller's contract.
-        Self::decode(unsafe { Self::read(slot, max)? })
+        Self::decode(unsafe { Self::read(slot, max) })
     }
 
     unsafe fn view(opened: &T) -> &T {

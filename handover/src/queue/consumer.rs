@@ -33,6 +33,8 @@ use crate::roster::{Membership, Role, Roster, count};
 /// assert!(matches!(consumer.pop(), Err(handover::Error::Closed)));
 /// # Ok::<(), handover::Error>(())
 /// ```
+// In lines of its own: handles are often boxed one beside the other, for threads that would share a line.
+#[repr(align(128))]
 pub struct Consumer<M: Message + ?Sized> {
     core: Arc<Core>,
     ring: Ring,
@@ -141,7 +143,7 @@ impl<M: Message + ?Sized> Consumer<M> {
             }
         };
         self.core.slot_freed();
-        M::decode(taken?)
+        M::decode(taken)
     }
 
     /// Apart, so that what the fast way needs stays in registers.
@@ -153,7 +155,7 @@ impl<M: Message + ?Sized> Consumer<M> {
         // SAFETY: the message is claimed, and moved out once: its slot is freed next.
         let taken = unsafe { M::read(self.slot(&run, 0), super::message_max(&self.core.measures)) };
         self.release(&run);
-        M::decode(taken?)
+        M::decode(taken)
     }
 
     /// Takes up to `most` messages out with one claim, and appends them; while the queue is empty, blocks. Returns how
@@ -451,7 +453,7 @@ impl<M: Message + ?Sized> Batch<'_, M> {
         let slot = self.consumer.slot(&self.run, self.read);
         self.read += 1;
         // SAFETY: the message is claimed, and moved out once.
-        Some(unsafe { M::read(slot, max) }.and_then(M::decode))
+        Some(M::decode(unsafe { M::read(slot, max) }))
     }
 }
 
@@ -539,7 +541,7 @@ impl<M: Message + ?Sized> Received<'_, M> {
         let taken = unsafe { M::read(self.held.slot, self.held.max()) };
         self.held.finished = true;
         drop(self);
-        M::decode(taken?)
+        M::decode(taken)
     }
 }
 

@@ -31,6 +31,8 @@ use crate::roster::{Membership, Role, count};
 /// assert!(matches!(producer.try_push(3).map_err(|refused| refused.error), Err(handover::Error::Full)));
 /// # Ok::<(), handover::Error>(())
 /// ```
+// In lines of its own: handles are often boxed one beside the other, for threads that would share a line.
+#[repr(align(128))]
 pub struct Producer<M: Message + ?Sized> {
     core: Arc<Core>,
     ring: Ring,

@@ -27,7 +27,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU64, fence};
 
 use super::words::{Position, Stamp, State, Ticket};
-use super::{Fault, Geometry, Lines, Owner, RUN_MAX, Refusal, Run};
+use super::{Fault, Geometry, Lines, Owner, RUN_MAX, Refusal, Run, prefetch_to_write};
 
 /// A ring in memory that somebody else owns.
 #[derive(Clone)]
@@ -63,22 +63,6 @@ impl Contention {
         }
         self.times += 1;
     }
-}
-
-#[inline(always)]
-fn prefetch_to_write(line: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint: it reads and writes nothing, and faults nowhere.
-    unsafe {
-        std::arch::asm!("prefetchw [{}]", in(reg) line.addr(), options(nomem, nostack, preserves_flags));
-    }
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: as above.
-    unsafe {
-        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) line.addr(), options(nomem, nostack, preserves_flags));
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = line;
 }
 
 /// What settling did, for the counters.

@@ -52,6 +52,40 @@ pub(crate) struct Head {
 /// Two words that are written by others can't be read at one moment. After so many looks they are taken for corrupt.
 const LOOKS: u32 = 1000;
 
+/// Asks the processor for a line that will be read soon.
+#[inline(always)]
+fn prefetch_to_read(line: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint: it reads and writes nothing, and faults nowhere.
+    unsafe {
+        std::arch::asm!("prefetcht0 [{}]", in(reg) line.addr(), options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) line.addr(), options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = line;
+}
+
+/// Asks the processor for a line that will be written soon.
+#[inline(always)]
+fn prefetch_to_write(line: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint: it reads and writes nothing, and faults nowhere.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) line.addr(), options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) line.addr(), options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = line;
+}
+
 /// What members are to notice.
 #[repr(C)]
 pub(crate) struct Notice {

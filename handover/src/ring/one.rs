@@ -22,7 +22,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{compiler_fence, fence};
 
-use super::{Fault, Lines, Position, RUN_MAX, Refusal, Run};
+use super::{Fault, Lines, Position, RUN_MAX, Refusal, Run, prefetch_to_read, prefetch_to_write};
 
 /// A ring in memory that somebody else owns.
 #[derive(Clone)]
@@ -31,6 +31,10 @@ pub(crate) struct One {
     slots: *mut u8,
     stride: usize,
     capacity: u64,
+    /// The bytes of all slots.
+    length: usize,
+    /// How far ahead lines are fetched, in bytes; more than the ring has where that would harm.
+    ahead: usize,
     fenced: bool,
 }
 
@@ -75,6 +79,9 @@ pub(crate) fn stride(size: usize, align: usize) -> Option<usize> {
     size.max(1).checked_next_multiple_of(align)
 }
 
+/// How far ahead lines are fetched.
+const PREFETCH_BYTES: usize = 256;
+
 /// `held`: the message (its number plus one, so that zero is none) and its deliveries.
 fn note(message: u64, deliveries: u32) -> u64 {
     message.wrapping_add(1) << 8 | u64::from(deliveries.min(255))
@@ -92,7 +99,10 @@ impl One {
         fenced: bool,
     ) -> One {
         let stride = stride(size, align).expect("measured at creation");
-        One { lines, slots, stride, capacity: u64::from(capacity), fenced }
+        let length = capacity as usize * stride;
+        // In a small ring what lies ahead is what the other side works on.
+        let ahead = if length >= 16 * PREFETCH_BYTES { PREFETCH_BYTES } else { length };
+        One { lines, slots, stride, capacity: u64::from(capacity), length, ahead, fenced }
     }
 
     #[inline(always)]
@@ -181,7 +191,12 @@ impl One {
         self.lines().tail.0.pushing.store(tail.wrapping_add(1), Relaxed);
         self.order();
         match self.room(mine, tail, u64::from(want)) {
-            Ok(room) => Ok(self.run(mine.index, room, 0)),
+            Ok(room) => {
+                if let Some(line) = self.ahead_of(mine.index) {
+                    prefetch_to_write(line);
+                }
+                Ok(self.run(mine.index, room, 0))
+            }
             Err(refusal) => {
                 self.cease();
                 Err(refusal)
@@ -240,7 +255,17 @@ impl One {
                 return Err(if closed { Refusal::Draining } else { Refusal::Nothing });
             }
         }
+        if let Some(line) = self.ahead_of(mine.index) {
+            prefetch_to_read(line);
+        }
         Ok(self.run(mine.index, want.min(ready), mine.deliveries))
+    }
+
+    /// What will be used soon, unless that is past the end.
+    #[inline(always)]
+    fn ahead_of(&self, index: u64) -> Option<*const u8> {
+        let offset = index as usize * self.stride + self.ahead;
+        (offset < self.length).then(|| self.slots.cast_const().wrapping_add(offset))
     }
 
     /// The producer is not pushing, or not any more.
