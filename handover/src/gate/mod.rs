@@ -131,8 +131,10 @@ pub(crate) enum Step {
 ///
 /// *Whether the processor is wanted by others.* A yield that takes long let somebody else run, who may be the one that
 /// is waited for: then spinning only keeps them from it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Rhythm {
+    /// The longer pause, in the processor's own pauses: what some dozens of messages take.
+    pause: u32,
     done: u64,
     refusals: u32,
     streaming: bool,
@@ -143,12 +145,14 @@ pub(crate) struct Rhythm {
 const BURST: u64 = 4;
 /// One refusal in so many tries the longer pause.
 const TRY: u32 = 64;
-/// The longer pause, in the processor's own pauses: about half a microsecond.
-const STREAM_PAUSES: u32 = 40;
 /// A yield that takes longer let somebody else run.
 const LONG_YIELD: Duration = Duration::from_micros(3);
 
 impl Rhythm {
+    pub(crate) fn new(pause: u32) -> Rhythm {
+        Rhythm { pause, done: 0, refusals: 0, streaming: false, crowded: false }
+    }
+
     /// At a refusal; `done` counts what the handle has pushed or popped so far.
     fn refused(&mut self, done: u64) {
         let burst = done.wrapping_sub(self.done);
@@ -175,6 +179,8 @@ pub(crate) struct Patience {
 
 /// About what a wake-up costs, in the processor's own pauses.
 const SPIN_PAUSES: u32 = 1200;
+/// For those who would rather sleep: about a microsecond.
+const PARK_PAUSES: u32 = 80;
 /// Pauses between two looks grow to so many.
 const LONGEST: u32 = 32;
 const YIELDS: u32 = 4;
@@ -190,9 +196,9 @@ impl Patience {
             return Step::Over;
         }
         self.round = self.round.saturating_add(1);
-        let most = if self.wait == Wait::Park { 2 * STREAM_PAUSES } else { SPIN_PAUSES };
+        let most = if self.wait == Wait::Park { PARK_PAUSES } else { SPIN_PAUSES };
         if self.spins < most && !rhythm.crowded {
-            let pauses = if rhythm.streaming { STREAM_PAUSES } else { LONGEST.min(1 << self.round.min(16)) };
+            let pauses = if rhythm.streaming { rhythm.pause } else { LONGEST.min(1 << self.round.min(16)) };
             self.spins += pauses;
             for _ in 0..pauses {
                 hint::spin_loop();

@@ -70,7 +70,7 @@ impl<M: Message + ?Sized> Consumer<M> {
             membership,
             forks: os::forks(),
             wait: Wait::default(),
-            rhythm: Rhythm::default(),
+            rhythm: core.rhythm(),
             consuming,
             orphans_seen,
             redeliveries: 0,

@@ -58,6 +58,7 @@ impl<M: Message + ?Sized> Producer<M> {
             Ring::Many(_) => Producing::default(),
         };
         let core = Arc::clone(core);
+        let rhythm = core.rhythm();
         Ok(Producer {
             pulse: Pulse::new(&core),
             scratch: M::scratch(super::message_max(&core.measures)),
@@ -66,7 +67,7 @@ impl<M: Message + ?Sized> Producer<M> {
             membership,
             forks: os::forks(),
             wait: Wait::default(),
-            rhythm: Rhythm::default(),
+            rhythm,
             producing,
             loaned: None,
         })

@@ -75,7 +75,7 @@ pub(crate) struct Settled {
 }
 
 /// How far ahead of a claim slots are fetched.
-const PREFETCH_BYTES: usize = 512;
+const PREFETCH_BYTES: usize = 1024;
 
 /// Where the stamp lies in the slot, and the message behind it.
 pub(crate) const fn message_offset(align: usize) -> usize {
