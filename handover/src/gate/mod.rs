@@ -182,7 +182,7 @@ const SPIN_PAUSES: u32 = 1200;
 /// For those who would rather sleep: about a microsecond.
 const PARK_PAUSES: u32 = 80;
 /// Pauses between two looks grow to so many.
-const LONGEST: u32 = 32;
+const LONGEST: u32 = 4;
 const YIELDS: u32 = 4;
 
 impl Patience {

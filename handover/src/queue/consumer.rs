@@ -391,6 +391,14 @@ impl<M: Message + ?Sized> Side for Consumer<M> {
         }
     }
 
+    fn glance(&mut self, want: u32) -> Option<Run> {
+        match &self.ring {
+            Ring::Many(many) if many.orphans_notice() != self.orphans_seen => self.try_claim(want).ok(),
+            Ring::Many(many) => many.claim_pop_at_once(self.membership.owner, want),
+            Ring::One(one) => one.claim_pop(&mut self.consuming, want).ok(),
+        }
+    }
+
     fn core(&self) -> &Arc<Core> {
         &self.core
     }

@@ -299,6 +299,13 @@ impl<M: Message + ?Sized> Side for Producer<M> {
         }
     }
 
+    fn glance(&mut self, want: u32) -> Option<Run> {
+        match &self.ring {
+            Ring::Many(many) => many.claim_push_at_once(self.membership.owner, want),
+            Ring::One(one) => one.claim_push(&mut self.producing, want).ok(),
+        }
+    }
+
     fn core(&self) -> &Arc<Core> {
         &self.core
     }

@@ -19,6 +19,9 @@ pub(super) trait Side {
     const PUSH: bool;
 
     fn try_claim(&mut self, want: u32) -> Result<Run, Refusal>;
+    /// The same without a reason: looks only at what must change before a claim can succeed, and leaves alone what the
+    /// other side is working on.
+    fn glance(&mut self, want: u32) -> Option<Run>;
     fn core(&self) -> &Arc<Core>;
     fn membership(&self) -> &Membership;
     fn wait_setting(&self) -> Wait;
@@ -64,7 +67,10 @@ fn wait_out<S: Side>(side: &mut S, want: u32, refusal: Refusal, limit: Limit, sl
             }
         }
         match step {
-            Step::Again => {}
+            Step::Again => match side.glance(want) {
+                Some(run) => return Ok(run),
+                None => continue,
+            },
             Step::Over => return Err(core.refused(refusal, S::PUSH)),
             Step::Yielded => asked &= !search.if_due(side, &core),
             Step::Sleep(left) => {
