@@ -1,0 +1,19 @@
+//! Processes of a run: the program starts itself again, with what to do in its arguments.
+
+use std::env;
+use std::process::{Command, ExitCode};
+
+/// What a child of each run does, by the first word of its task.
+pub fn play(words: &[String]) -> ExitCode {
+    eprintln!("proof: no such part of a run: {words:?}");
+    ExitCode::from(2)
+}
+
+/// This program again, with a task. The tests name the program themselves.
+pub fn command(words: &[&str]) -> Command {
+    let program =
+        env::var_os("PROOF_PROGRAM").map_or_else(|| env::current_exe().expect("this program has a path"), Into::into);
+    let mut command = Command::new(program);
+    command.arg("child").args(words);
+    command
+}

@@ -1,0 +1,4 @@
+//! What the `proof` command and the short forms in the tests share.
+
+pub mod children;
+pub mod report;
