@@ -553,3 +553,33 @@ fn members_and_queue_are_counted_apart_also_after_some_have_left() {
         }
     }
 }
+
+#[test]
+fn one_to_one_room_that_comes_after_a_close_is_for_nobody() {
+    // More of them at once than there are processors, so that some are stopped wherever they are.
+    let one_after_the_other = || {
+        let end = Instant::now() + Duration::from_millis(1500);
+        while Instant::now() < end {
+            let queue = Options::new(1).one_producer().one_consumer().threads::<u64>().expect("a small queue");
+            let mut producer = queue.producer().expect("the first");
+            let mut consumer = queue.consumer().expect("the first");
+            producer.push(0).expect("room");
+            thread::scope(|scope| {
+                let trying = scope.spawn(move || {
+                    loop {
+                        match producer.try_push(1).map_err(Error::from) {
+                            Err(Error::Full) => {}
+                            other => return other,
+                        }
+                    }
+                });
+                thread::yield_now();
+                queue.close();
+                assert_eq!(consumer.pop().expect("pushed"), 0);
+                let last = trying.join().expect("no panic");
+                assert!(matches!(last, Err(Error::Closed)), "pushed into room that came after the close: {last:?}");
+            });
+        }
+    };
+    thread::scope(|scope| (0..6).for_each(|_| drop(scope.spawn(one_after_the_other))));
+}

@@ -206,9 +206,6 @@ impl One {
 
     #[inline(always)]
     fn room(&self, mine: &mut Producing, tail: u64, want: u64) -> Result<u64, Refusal> {
-        if self.lines().notice.0.closed.load(Relaxed) != 0 {
-            return Err(Refusal::Closed);
-        }
         let mut used = tail.wrapping_sub(mine.head);
         if used > self.capacity.saturating_sub(want) {
             // Acquire: the message was read before we write over it.
@@ -217,9 +214,13 @@ impl One {
             if used > self.capacity {
                 return Err(Refusal::Corrupt(Fault::Distance));
             }
-            if used == self.capacity {
-                return Err(Refusal::Nothing);
-            }
+        }
+        // Behind the look at the head: room that came after a close is not for us.
+        if self.lines().notice.0.closed.load(Relaxed) != 0 {
+            return Err(Refusal::Closed);
+        }
+        if used == self.capacity {
+            return Err(Refusal::Nothing);
         }
         Ok(want.min(self.capacity - used))
     }
