@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use proof::{children, report::Verdict};
+use proof::{children, histories, report::Verdict};
 
 /// Try to break Handover's promises, and say what was tried and what broke.
 #[derive(Parser)]
@@ -20,6 +20,18 @@ Exit status: 0 every promise held, 1 one was broken, 2 the command line was not 
 enum Command {
     /// Everything below.
     All,
+    /// Record what many threads and processes do with a queue, and look for an order of effects that explains it.
+    Histories {
+        /// For so long.
+        #[arg(long, default_value_t = 20.0)]
+        seconds: f64,
+        /// Do the same calls again.
+        #[arg(long, value_parser = hexadecimal)]
+        seed: Option<u64>,
+        /// Calls of each member; few, if not named.
+        #[arg(long)]
+        calls: Option<usize>,
+    },
     /// One process of a run.
     #[command(hide = true)]
     Child { words: Vec<String> },
@@ -27,11 +39,18 @@ enum Command {
 
 fn main() -> ExitCode {
     let verdicts: Vec<Verdict> = match Arguments::parse().command {
-        Command::All => Vec::new(),
+        Command::All => vec![histories::run(&histories::Settings { seconds: 20.0, seed: None, calls: None })],
+        Command::Histories { seconds, seed, calls } => {
+            vec![histories::run(&histories::Settings { seconds, seed, calls })]
+        }
         Command::Child { words } => return children::play(&words),
     };
     for verdict in &verdicts {
         println!("{verdict}");
     }
     if verdicts.iter().all(Verdict::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn hexadecimal(digits: &str) -> Result<u64, std::num::ParseIntError> {
+    u64::from_str_radix(digits, 16)
 }
