@@ -4,3 +4,4 @@ pub mod children;
 pub mod histories;
 pub mod random;
 pub mod report;
+pub mod torture;
