@@ -48,8 +48,7 @@ fn a_member_that_is_stopped_while_it_reaps_robs_nobody_who_came_since() {
         dead.kill();
         dead.wait();
         thread::sleep(Duration::from_micros(2000 + round * 2749 % 8000));
-        reaper.signal(libc::SIGSTOP);
-        thread::sleep(Duration::from_millis(1));
+        reaper.stop();
         // Whoever comes now is given the dead one's number.
         let mut consumer = queue.consumer().expect("let in");
         producer.push(message(round)).expect("room");

@@ -5,6 +5,7 @@ pub mod aspects;
 pub mod history;
 pub mod linear;
 pub mod log;
+mod state;
 pub mod work;
 
 #[cfg(test)]

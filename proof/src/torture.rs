@@ -12,6 +12,7 @@
 //! Everything else has to balance. Besides, the queue is removed and made anew under its name while they come and go, and
 //! all of `/dev/shm` is filled for moments: for that the whole run has a small one of its own.
 
+mod balance;
 mod ledger;
 mod memory;
 mod round;

@@ -103,6 +103,15 @@ impl Child {
         assert_eq!(sent, 0, "signal {signal} to a child");
     }
 
+    /// Stops it, and waits until it is: a signal to one that runs takes a moment.
+    pub fn stop(&self) {
+        self.signal(libc::SIGSTOP);
+        let mut status = 0;
+        // SAFETY: waits until a child is stopped, which leaves it to be waited for when it ends.
+        let stopped = unsafe { libc::waitpid(self.child.id() as i32, &raw mut status, libc::WUNTRACED) };
+        assert!(stopped == self.child.id() as i32 && libc::WIFSTOPPED(status), "a child was stopped: {status:x}");
+    }
+
     /// Kills it, without waiting: it stays a zombie.
     pub fn kill(&self) {
         self.signal(libc::SIGKILL);

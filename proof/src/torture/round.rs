@@ -1,6 +1,5 @@
 //! One queue, those who work with it, and what is done to them.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::panic;
@@ -11,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use handover::{Error, Options, Queue};
 
-use super::ledger::{IDLE, Ledger, Message, POPPING, SEEING, TAKEN, TAKEN_ANY, message};
-use super::workers::{Eater, consume, leave, produce, wrong};
+use super::ledger::{Ledger, Message};
+use super::workers::{consume, leave, produce, wrong};
 use super::{Tally, memory};
 use crate::random::Random;
 
 /// Nobody may be stuck for so long.
-const STUCK: Duration = Duration::from_secs(5);
+pub(super) const STUCK: Duration = Duration::from_secs(5);
 
 /// The most producers, and consumers, of a round.
 const WORKERS: usize = 2500;
@@ -34,24 +33,24 @@ struct Worker {
 }
 
 pub(super) struct Round<'a> {
-    tally: &'a mut Tally,
+    pub(super) tally: &'a mut Tally,
     random: Random,
     name: String,
     options: Box<dyn Fn(usize) -> Options>,
     /// The capacity of the first queue.
     capacity: usize,
     /// All there have been under the name; one only, unless it is made anew.
-    queues: Vec<Queue<Message>>,
-    ledgers: Vec<Ledger>,
+    pub(super) queues: Vec<Queue<Message>>,
+    pub(super) ledgers: Vec<Ledger>,
     /// Queues that were removed and not closed: those who work with them have to be told.
     to_close: Vec<(Instant, usize)>,
     small_memory: bool,
     begin_with: (usize, usize),
-    producers: usize,
-    consumers: usize,
+    pub(super) producers: usize,
+    pub(super) consumers: usize,
     workers: Vec<Worker>,
     zombies: Vec<i32>,
-    what: String,
+    pub(super) what: String,
 }
 
 fn signal(pid: i32, signal: i32) {
@@ -375,119 +374,12 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Everybody is dead: takes out what is left, and sees whether all of it balances.
-    fn balance(&mut self, nth: usize) {
-        let what = self.what.clone();
-        let (queue, ledger) = (&self.queues[nth], &self.ledgers[nth]);
-        let closed = queue.is_closed();
-        let mut consumer = queue.consumer().unwrap_or_else(|error| panic!("{what}: let in: {error}"));
-        let mut eater = Eater { ledger, me: ledger.workers - 1, last: HashMap::new() };
-        let start = Instant::now();
-        loop {
-            match consumer.try_pop() {
-                Ok(message) => eater.took(message, consumer.redeliveries(), "the rest"),
-                Err(Error::Empty) if !closed => break,
-                Err(Error::Closed) if closed => break,
-                Err(Error::Empty) => thread::sleep(Duration::from_micros(500)),
-                Err(error) => panic!("{what}: emptying it: {error}"),
-            }
-            if start.elapsed() > STUCK {
-                self.stuck("the rest does not come out");
-            }
-        }
-        drop(consumer);
-        let (mut in_doubt, mut unseen) = (Vec::new(), 0);
-        for consumer in 0..self.consumers {
-            match ledger.doing(consumer, 0).load(SeqCst) {
-                POPPING => unseen += 1,
-                SEEING => {
-                    let count = ledger.doing(consumer, 1).load(SeqCst) as usize;
-                    in_doubt.extend((0..count).map(|nth| ledger.doing(consumer, 2 + nth).load(SeqCst)));
-                }
-                _ => debug_assert_eq!(ledger.doing(consumer, 0).load(SeqCst), IDLE),
-            }
-        }
-        let mut wrong = Vec::new();
-        let (mut gone, mut lost, mut messages) = (0, 0, 0);
-        for producer in 0..self.producers {
-            let (begun, returned) = (ledger.begun(producer).load(SeqCst), ledger.returned(producer).load(SeqCst));
-            let mut missing = None;
-            for sequence in 0..begun {
-                let word = ledger.message(producer, sequence).load(SeqCst);
-                let number = (producer as u64) << 32 | sequence;
-                let taken = (word & TAKEN_ANY) / TAKEN;
-                let told = || {
-                    format!(
-                        "message {sequence} of producer {producer} ({returned} returned, {begun} begun), word {word:x}"
-                    )
-                };
-                if taken > 1 {
-                    wrong.push(format!("taken twice: {}", told()));
-                }
-                if taken == 1 || in_doubt.contains(&number) {
-                    if let Some(missing) = missing {
-                        let told = told();
-                        wrong.push(format!("came, but {missing} before it in the same claim did not: {told}"));
-                    }
-                } else if sequence < returned && unseen > gone {
-                    gone += 1;
-                } else if sequence < returned {
-                    lost += 1;
-                    wrong.push(format!("lost: {}; {gone} others may be, of {unseen}", told()));
-                } else if gone == unseen {
-                    // Else it may be one of those that a killed pop took.
-                    missing = missing.or(Some(sequence));
-                }
-            }
-            messages += returned;
-        }
-        let left = queue.len();
-        if left != 0 {
-            wrong.push(format!("{left} are left of nothing"));
-        }
-        self.tally.messages += messages;
-        self.tally.died_with_who_popped += gone;
-        self.tally.lost += lost;
-        self.tally.redelivered += ledger.redelivered().load(SeqCst);
-        let queue_is_closed = closed;
-        for wrong in wrong.into_iter().take(3) {
-            self.broken(wrong);
-        }
-        if !queue_is_closed {
-            self.whole(nth);
-        }
-    }
-
-    /// The queue has its full capacity, and its order.
-    fn whole(&mut self, nth: usize) {
-        let what = &self.what;
-        let queue = &self.queues[nth];
-        let (mut producer, mut consumer) = (queue.producer().expect("let in"), queue.consumer().expect("let in"));
-        let capacity = queue.capacity() as u64;
-        for round in 0..2 {
-            let room = (0..capacity).take_while(|n| producer.try_push(message(round << 32 | n)).is_ok()).count() as u64;
-            if room != capacity {
-                self.tally.leaked += capacity - room;
-                self.stuck(&format!("only {room} go in"));
-            }
-            let refused = producer.try_push(message(0)).map_err(Error::from);
-            assert!(matches!(refused, Err(Error::Full)), "{what}: then full");
-            for number in 0..capacity {
-                match consumer.try_pop() {
-                    Ok(popped) if popped == message(round << 32 | number) => {}
-                    other => self.stuck(&format!("{other:x?} came as number {number} of {round}")),
-                }
-            }
-            assert!(matches!(consumer.try_pop(), Err(Error::Empty)), "{what}: then empty");
-        }
-    }
-
-    fn broken(&mut self, wrong: String) {
+    pub(super) fn broken(&mut self, wrong: String) {
         self.tally.violations.push(format!("{}: {wrong}", self.what));
     }
 
     /// Shows what the segment says, and gives up.
-    fn stuck(&self, how: &str) -> ! {
+    pub(super) fn stuck(&self, how: &str) -> ! {
         let queue = self.queue();
         let mut told = format!("{}: {how}\n{queue:?}, {:?}\n", self.what, queue.counts());
         for member in queue.members() {
