@@ -1,9 +1,11 @@
 //! The evidence for Handover's promises, for a sceptic to run.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use proof::{children, histories, report::Verdict, torture};
+use proof::{children, histories, kills, report::Verdict, torture};
 
 /// Try to break Handover's promises, and say what was tried and what broke.
 #[derive(Parser)]
@@ -19,7 +21,15 @@ Exit status: 0 every promise held, 1 one was broken, 2 the command line was not 
 #[derive(Subcommand)]
 enum Command {
     /// Everything below.
-    All,
+    All {
+        /// Write the tables to a file, too.
+        #[arg(long, value_name = "FILE")]
+        markdown: Option<PathBuf>,
+    },
+    /// Kill a process after every instruction of every operation.
+    Kills(Steps),
+    /// Stop a process after every instruction of every operation, go on beside it, and let it go on.
+    Stops(Steps),
     /// Record what many threads and processes do with a queue, and look for an order of effects that explains it.
     Histories {
         /// For so long.
@@ -55,12 +65,37 @@ enum Command {
     Child { words: Vec<String> },
 }
 
+#[derive(clap::Args, Clone, Default)]
+struct Steps {
+    /// Only the rows whose "operation ring capacity state" contains this
+    #[arg(long)]
+    only: Option<String>,
+    /// Only this instruction
+    #[arg(long)]
+    at: Option<u64>,
+    /// The short form, as in the tests
+    #[arg(long)]
+    short: bool,
+    /// How many rows at a time, each on a processor of its own
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+}
+
+impl From<Steps> for kills::Extent {
+    fn from(Steps { only, at, short, jobs }: Steps) -> kills::Extent {
+        kills::Extent { only, at, short, jobs }
+    }
+}
+
 fn main() -> ExitCode {
+    let mut markdown = None;
     let verdicts: Vec<Verdict> = match Arguments::parse().command {
-        Command::All => vec![
-            histories::run(&histories::Settings { seconds: 20.0, seed: None, calls: None }),
-            torture::run(&torture::Settings { seconds: 30.0, ..Default::default() }),
-        ],
+        Command::All { markdown: file } => {
+            markdown = file;
+            all()
+        }
+        Command::Kills(steps) => kills::kills(&steps.into()),
+        Command::Stops(steps) => kills::stops(&steps.into()),
         Command::Histories { seconds, seed, calls } => {
             vec![histories::run(&histories::Settings { seconds, seed, calls })]
         }
@@ -73,7 +108,24 @@ fn main() -> ExitCode {
     for verdict in &verdicts {
         println!("{verdict}");
     }
+    if let Some(file) = markdown {
+        let text: Vec<String> = verdicts.iter().map(Verdict::markdown).collect();
+        if let Err(error) = fs::write(&file, text.join("\n")) {
+            eprintln!("proof: {}: {error}", file.display());
+            return ExitCode::FAILURE;
+        }
+    }
     if verdicts.iter().all(Verdict::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn all() -> Vec<Verdict> {
+    let jobs = std::thread::available_parallelism().map_or(1, Into::into);
+    let every = kills::Extent { only: None, at: None, short: false, jobs };
+    let mut verdicts = kills::kills(&every);
+    verdicts.extend(kills::stops(&every));
+    verdicts.push(histories::run(&histories::Settings { seconds: 20.0, seed: None, calls: None }));
+    verdicts.push(torture::run(&torture::Settings { seconds: 30.0, ..Default::default() }));
+    verdicts
 }
 
 fn hexadecimal(digits: &str) -> Result<u64, std::num::ParseIntError> {
