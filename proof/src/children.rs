@@ -3,12 +3,18 @@
 use std::env;
 use std::process::{Command, ExitCode};
 
+use crate::hostile;
+
 /// What a child of each run does, by the first word of its task.
 pub fn play(words: &[String]) -> ExitCode {
-    match words {
-        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-        [run, rest @ ..] if run == "step" => return crate::scenes::play(rest),
-        _ => {}
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    if let [run, rest @ ..] = words
+        && run == "step"
+    {
+        return crate::scenes::play(rest);
+    }
+    if let Some(code) = hostile::child(words) {
+        return code;
     }
     eprintln!("proof: no such part of a run: {words:?}");
     ExitCode::from(2)

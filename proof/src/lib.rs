@@ -2,6 +2,7 @@
 
 pub mod children;
 pub mod histories;
+pub mod hostile;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod kills;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]

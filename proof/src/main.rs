@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use proof::{children, histories, kills, report::Verdict, torture};
+use proof::{children, histories, hostile, kills, report::Verdict, torture};
 
 /// Try to break Handover's promises, and say what was tried and what broke.
 #[derive(Parser)]
@@ -60,6 +60,8 @@ enum Command {
         #[arg(long)]
         capacity: Option<usize>,
     },
+    /// Segments whose bytes are changed at random, before they are opened and while they are in use.
+    Hostile(hostile::Settings),
     /// One process of a run.
     #[command(hide = true)]
     Child { words: Vec<String> },
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
             let seconds = hours.map_or(seconds, |hours| hours * 3600.0);
             vec![torture::run(&torture::Settings { seconds, seed, kind, capacity })]
         }
+        Command::Hostile(settings) => hostile::run(&settings),
         Command::Child { words } => return children::play(&words),
     };
     for verdict in &verdicts {
@@ -125,6 +128,7 @@ fn all() -> Vec<Verdict> {
     verdicts.extend(kills::stops(&every));
     verdicts.push(histories::run(&histories::Settings { seconds: 20.0, seed: None, calls: None }));
     verdicts.push(torture::run(&torture::Settings { seconds: 30.0, ..Default::default() }));
+    verdicts.extend(hostile::run(&hostile::Settings::short()));
     verdicts
 }
 
