@@ -277,6 +277,23 @@ fn of_a_batch_that_was_died_in_all_comes_again_and_marked() {
 }
 
 #[test]
+fn of_a_batch_that_two_died_in_one_after_the_other_all_comes_again_and_marked() {
+    for options in rings(8) {
+        let (name, queue) = made(&options);
+        queue.producer().expect("attached").push_batch(0..5).expect("room");
+        for _ in 0..2 {
+            Child::start(&format!("die-in-a-batch {}", &*name)).wait();
+        }
+        let mut consumer = queue.consumer().expect("let in");
+        for (number, marked) in [(0, true), (1, true), (2, true), (3, false), (4, false)] {
+            assert_eq!((consumer.pop().expect("left"), consumer.redeliveries() > 0), (number, marked));
+        }
+        drop(consumer);
+        assert_whole(&queue);
+    }
+}
+
+#[test]
 fn what_a_killed_process_had_popped_never_comes_again() {
     for options in rings(8) {
         let (name, queue) = made(&options);

@@ -190,7 +190,7 @@ impl<M: Message + ?Sized> Consumer<M> {
         let run = self.claim(want, limit)?;
         self.note_redelivery(&run);
         if let Ring::One(one) = &self.ring {
-            one.note_shown(&run);
+            one.note_shown(&self.consuming, &run);
         }
         let max = super::message_max(&self.core.measures);
         let mut batch = Batch { consumer: self, run, read: 0 };

@@ -289,8 +289,11 @@ impl One {
     }
 
     /// Notes that the messages of a run are shown to the user before they are released.
-    pub(crate) fn note_shown(&self, run: &Run) {
-        self.lines().head.0.shown.store(self.head().wrapping_add(u64::from(run.count)), Release);
+    pub(crate) fn note_shown(&self, mine: &Consuming, run: &Run) {
+        // Those behind a redelivered message that were shown with it stay noted: this member may die, too. Where none
+        // is redelivered none is known to have been shown.
+        let shown = u64::from(run.count).max(mine.shown + 1);
+        self.lines().head.0.shown.store(self.head().wrapping_add(shown), Release);
     }
 
     /// Frees the slots of the first messages, so many as were claimed and are done with.
