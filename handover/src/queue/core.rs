@@ -389,13 +389,15 @@ impl Core {
 
     /// What a dead member left in the ring. `mine`: the caller holds the lock on its number, which nobody can ask the
     /// kernel about. Of all others the kernel is asked again for each slot, *after* its stamp was read: the
-    /// number may have a new, living owner by now.
-    fn reap(&self, owner: Owner, mine: bool, counters: &Counters) {
-        let Roster::Processes(processes) = &self.roster else { return };
+    /// number may have a new, living owner by now. Returns whether all is settled; what is not is the new owner's to do.
+    fn reap(&self, owner: Owner, mine: bool, counters: &Counters) -> bool {
+        let Roster::Processes(processes) = &self.roster else { return true };
+        let mut spared = false;
         if let Ring::Many(many) = &self.ring {
             let mut is_dead = |other: Owner| mine && other == owner || processes.is_dead(other);
             // A ring that is corrupt is reported to whoever works with it.
             if let Ok(settled) = many.settle_all(owner, &mut is_dead) {
+                spared = settled.spared;
                 self.settled(settled, counters);
             }
             // Whatever was found: the dead one may have made an orphan and not said so any more.
@@ -404,6 +406,7 @@ impl Core {
         // It may have died with a wake-up in its hands.
         self.control().not_empty.wake(true);
         self.control().not_full.wake(true);
+        !spared
     }
 
     /// Looks for dead members and reaps them.
@@ -454,5 +457,37 @@ impl Options {
         let members = if between_threads { 0 } else { self.members.max(1) };
         let sole = (self.one_producer, self.one_consumer);
         Measures::new(self.capacity, (shape.size, shape.align), sole, members).map_err(|why| Error::Unfit { why })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem;
+
+    use super::*;
+    use crate::Queue;
+
+    #[test]
+    fn a_number_that_is_taken_while_it_is_reaped_leaves_nothing_unsettled() {
+        let name = format!("test-core-{}", std::process::id());
+        let reaper: Queue<u64> = Options::new(1).members(1).create(&name).expect("created");
+        let (dead, successor) = (Queue::<u64>::open(&name).expect("there"), Queue::<u64>::open(&name).expect("there"));
+        crate::remove(&name).expect("there");
+        let lock = |queue: &Queue<u64>| queue.core.segment().expect("shared").lock_file().try_lock(1 + u64::from(SOLE));
+        let unlock = |queue: &Queue<u64>| queue.core.segment().expect("shared").lock_file().unlock(1 + u64::from(SOLE));
+
+        // Dies with a loan in its hands: only the kernel's lock goes.
+        let mut producer = dead.producer().expect("let in");
+        mem::forget(producer.loan().expect("room"));
+        mem::forget(producer);
+        unlock(&dead).expect("unlocked");
+        let Roster::Processes(roster) = &reaper.core.roster else { unreachable!("it is shared") };
+        roster.sweep(&Counters::default(), &mut |owner, counters| {
+            // The successor has the lock before anything is settled, and is stopped there.
+            assert!(lock(&successor).expect("asked"));
+            reaper.core.reap(owner, false, counters)
+        });
+        unlock(&successor).expect("unlocked");
+        successor.producer().expect("let in").try_push(1).expect("room: nobody holds the slot");
     }
 }

@@ -72,6 +72,8 @@ pub(crate) struct Settled {
     pub(crate) orphaned: u32,
     /// Something changed: look again.
     pub(crate) moved: bool,
+    /// Something was left as it was, for its holder's number is a living member's.
+    pub(crate) spared: bool,
 }
 
 /// How far ahead of a claim slots are fetched.
@@ -521,6 +523,7 @@ impl Many {
                 all.voided += settled.voided;
                 all.orphaned += settled.orphaned;
                 all.moved |= settled.moved;
+                all.spared |= settled.spared;
             }
         }
         Ok(all)
@@ -550,7 +553,7 @@ impl Many {
             return Err(Refusal::Corrupt(Fault::Run));
         }
         if !is_dead(stamp.owner()) {
-            return Ok(Settled::default());
+            return Ok(Settled { spared: true, ..Settled::default() });
         }
         // The holder may have finished between our look and its death: then the rest of the run is not ours to change.
         // The fence keeps this look behind the kernel's answer.

@@ -231,8 +231,8 @@ unsafe impl Send for Processes {}
 unsafe impl Sync for Processes {}
 
 /// Called with the number of a member that is dead, before its entry is freed, and with the counters that the caller
-/// may write: once more if its reaper died.
-pub(crate) type Reap<'a> = &'a mut dyn FnMut(Owner, &Counters);
+/// may write: once more if its reaper died. Returns whether all that the dead one held is settled.
+pub(crate) type Reap<'a> = &'a mut dyn FnMut(Owner, &Counters) -> bool;
 
 impl Roster {
     /// Attaches a member; `sole` if only one of its role is let in.
@@ -388,6 +388,7 @@ impl Processes {
         let state = entry.state.load(Acquire);
         if role_of(state).is_some() {
             // We have its lock, so it is dead and nobody can attach here; others may be settling it, too.
+            // Of what is ours nothing is left unsettled.
             reap(Owner(number as u16), &entry.counters);
             self.free(entry, state, &entry.counters);
         }
@@ -446,8 +447,11 @@ impl Processes {
             if role_of(state).is_none() || !self.is_dead(owner) {
                 continue;
             }
-            reap(owner, counters);
-            self.free(entry, state, counters);
+            // If something is left, somebody has taken the lock since. That one reaps, too, if it finds the entry not yet
+            // free; freed now, what the dead one held would be taken for its successor's.
+            if reap(owner, counters) {
+                self.free(entry, state, counters);
+            }
         }
     }
 
