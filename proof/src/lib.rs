@@ -8,6 +8,7 @@ pub mod kills;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 #[path = "kills_elsewhere.rs"]
 pub mod kills;
+pub mod model;
 pub mod random;
 pub mod report;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

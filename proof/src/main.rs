@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use proof::{children, histories, hostile, kills, report::Verdict, torture};
+use proof::model::{self, Bounds};
+use proof::report::Verdict;
+use proof::{children, histories, hostile, kills, torture};
 
 /// Try to break Handover's promises, and say what was tried and what broke.
 #[derive(Parser)]
@@ -30,6 +32,15 @@ enum Command {
     Kills(Steps),
     /// Stop a process after every instruction of every operation, go on beside it, and let it go on.
     Stops(Steps),
+    /// Every interleaving of the protocol's steps, with deaths between any two, and the protocol broken on purpose.
+    Model {
+        /// Also the scenarios that take long.
+        #[arg(long)]
+        deep: bool,
+        /// Only scenarios with this in their name.
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// Record what many threads and processes do with a queue, and look for an order of effects that explains it.
     Histories {
         /// For so long.
@@ -98,6 +109,7 @@ fn main() -> ExitCode {
         }
         Command::Kills(steps) => kills::kills(&steps.into()),
         Command::Stops(steps) => kills::stops(&steps.into()),
+        Command::Model { deep, only } => model::run(if deep { Bounds::Deep } else { Bounds::Usual }, &only),
         Command::Histories { seconds, seed, calls } => {
             vec![histories::run(&histories::Settings { seconds, seed, calls })]
         }
@@ -126,6 +138,7 @@ fn all() -> Vec<Verdict> {
     let every = kills::Extent { only: None, at: None, short: false, jobs };
     let mut verdicts = kills::kills(&every);
     verdicts.extend(kills::stops(&every));
+    verdicts.extend(model::run(Bounds::Usual, ""));
     verdicts.push(histories::run(&histories::Settings { seconds: 20.0, seed: None, calls: None }));
     verdicts.push(torture::run(&torture::Settings { seconds: 30.0, ..Default::default() }));
     verdicts.extend(hostile::run(&hostile::Settings::short()));
