@@ -39,7 +39,10 @@ mod queue;
 mod ring;
 mod roster;
 mod segment;
+mod sync;
 pub mod threads;
+#[cfg(all(loom, test))]
+mod weak;
 
 pub use error::{Error, PushError};
 pub use gate::Wait;

@@ -18,3 +18,4 @@ pub mod step;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod survivors;
 pub mod torture;
+pub mod weak;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use proof::model::{self, Bounds};
 use proof::report::Verdict;
-use proof::{children, histories, hostile, kills, torture};
+use proof::{children, histories, hostile, kills, torture, weak};
 
 /// Try to break Handover's promises, and say what was tried and what broke.
 #[derive(Parser)]
@@ -41,6 +41,8 @@ enum Command {
         #[arg(long, default_value = "")]
         only: String,
     },
+    /// The ring and the gate under a model checker, and each ordering weakened.
+    Weak,
     /// Record what many threads and processes do with a queue, and look for an order of effects that explains it.
     Histories {
         /// For so long.
@@ -110,6 +112,7 @@ fn main() -> ExitCode {
         Command::Kills(steps) => kills::kills(&steps.into()),
         Command::Stops(steps) => kills::stops(&steps.into()),
         Command::Model { deep, only } => model::run(if deep { Bounds::Deep } else { Bounds::Usual }, &only),
+        Command::Weak => weak::run(),
         Command::Histories { seconds, seed, calls } => {
             vec![histories::run(&histories::Settings { seconds, seed, calls })]
         }
@@ -139,6 +142,7 @@ fn all() -> Vec<Verdict> {
     let mut verdicts = kills::kills(&every);
     verdicts.extend(kills::stops(&every));
     verdicts.extend(model::run(Bounds::Usual, ""));
+    verdicts.extend(weak::run());
     verdicts.push(histories::run(&histories::Settings { seconds: 20.0, seed: None, calls: None }));
     verdicts.push(torture::run(&torture::Settings { seconds: 30.0, ..Default::default() }));
     verdicts.extend(hostile::run(&hostile::Settings::short()));

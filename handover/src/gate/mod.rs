@@ -8,13 +8,11 @@
 //! A wake-up can die with its waker or with the sleeper it was given to. Where members can die every sleep is
 //! therefore bounded; see [`PERIOD`].
 
-use std::hint;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::os;
+use crate::sync::{AtomicU32, as_if_sequential, ordering, pause, wait, wake};
 
 /// The longest sleep among members that can die. Then the sleeper looks again, also for the dead.
 pub(crate) const PERIOD: Duration = Duration::from_millis(4);
@@ -41,9 +39,16 @@ pub(crate) struct Gate {
     note: AtomicU32,
 }
 
+// A model checker's atomics are larger.
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Gate>() == 128);
 
 impl Gate {
+    #[cfg(loom)]
+    pub(crate) fn new() -> Gate {
+        Gate { sequence: AtomicU32::new(0), note: AtomicU32::new(0) }
+    }
+
     /// To be followed by a full fence, a last look, and [`Self::sleep`] with what this returned.
     pub(crate) fn announce(&self) -> u32 {
         let sequence = self.sequence.load(SeqCst);
@@ -53,7 +58,7 @@ impl Gate {
 
     /// Sleeps until woken, at most as long as told.
     pub(crate) fn sleep(&self, sequence: u32, most: Option<Duration>, shared: bool) {
-        os::wait(&self.sequence, sequence, most, shared);
+        wait(&self.sequence, sequence, most, shared);
     }
 
     /// Whether somebody may be asleep. Ordered after a claim (SeqCst) or [`crate::ring::one::One::order`] by the caller.
@@ -66,22 +71,23 @@ impl Gate {
     #[cold]
     pub(crate) fn wake(&self, shared: bool) {
         // Taken away first: a sleeper that leaves it from now on also sees, or is stopped by, the sequence moving on.
-        if self.note.swap(0, SeqCst) != 0 {
-            self.sequence.fetch_add(1, SeqCst);
-            os::wake(&self.sequence, 1, shared);
+        if self.note.swap(0, ordering("wake-note", SeqCst)) != 0 {
+            self.sequence.fetch_add(1, ordering("wake-sequence", SeqCst));
+            wake(&self.sequence, 1, shared);
         }
     }
 
     /// Wakes everybody, whatever the note says.
     pub(crate) fn wake_all(&self, shared: bool) {
         self.note.store(0, SeqCst);
-        self.sequence.fetch_add(1, SeqCst);
-        os::wake(&self.sequence, i32::MAX as u32, shared);
+        self.sequence.fetch_add(1, ordering("wake-all-sequence", SeqCst));
+        wake(&self.sequence, i32::MAX as u32, shared);
     }
 
     /// What a sleeper that was woken leaves for the others.
     pub(crate) fn leave_note(&self) {
         self.note.store(1, SeqCst);
+        as_if_sequential("leave-note");
     }
 }
 
@@ -177,10 +183,10 @@ pub(crate) struct Patience {
     yields: u32,
 }
 
-/// About what a wake-up costs, in the processor's own pauses.
-const SPIN_PAUSES: u32 = 1200;
+/// About what a wake-up costs, in the processor's own pauses. A model checker takes every turn that a pause could.
+const SPIN_PAUSES: u32 = if cfg!(loom) { 0 } else { 1200 };
 /// For those who would rather sleep: about a microsecond.
-const PARK_PAUSES: u32 = 80;
+const PARK_PAUSES: u32 = if cfg!(loom) { 0 } else { 80 };
 /// Pauses between two looks grow to so many.
 const LONGEST: u32 = 4;
 const YIELDS: u32 = 4;
@@ -200,9 +206,7 @@ impl Patience {
         if self.spins < most && !rhythm.crowded {
             let pauses = if rhythm.streaming { rhythm.pause } else { LONGEST.min(1 << self.round.min(16)) };
             self.spins += pauses;
-            for _ in 0..pauses {
-                hint::spin_loop();
-            }
+            pause(pauses);
             return Step::Again;
         }
         let left = self.limit.left();

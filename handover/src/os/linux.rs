@@ -11,4 +11,7 @@ pub(crate) use file::{
 };
 pub(crate) use lock_file::{LockFile, forks, is_locked};
 pub(crate) use mapping::Mapping;
-pub(crate) use sleep::{barrier, barrier_available, wait, wake};
+pub(crate) use sleep::{barrier, barrier_available};
+// A model checker has its own.
+#[cfg_attr(loom, allow(unused_imports))]
+pub(crate) use sleep::{wait, wake};

@@ -4,7 +4,6 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::fence;
 use std::time::Duration;
 
 use super::core::{Core, Ring};
@@ -17,6 +16,7 @@ use crate::os;
 use crate::ring::one::{Consuming, One};
 use crate::ring::{Owner, RUN_MAX, Refusal, Run};
 use crate::roster::{Membership, Role, Roster, count};
+use crate::sync::{fence, kept};
 
 /// A handle that pops. Made by [`Queue::consumer`](crate::Queue::consumer).
 ///
@@ -321,7 +321,9 @@ impl<M: Message + ?Sized> Consumer<M> {
             many.hand_back(&run, 0);
         }
         // Of one to one it is where it was, and the note says that it was handed out.
-        fence(SeqCst);
+        if kept("hand-back-fence") {
+            fence(SeqCst);
+        }
         self.core.message_came();
     }
 

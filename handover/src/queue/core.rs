@@ -4,8 +4,8 @@ use std::alloc::{self, Layout};
 use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicU32, fence};
 
 use super::Options;
 use crate::error::Error;
@@ -17,6 +17,7 @@ use crate::ring::one::{self, One};
 use crate::ring::{Line, Lines, MAX_CAPACITY, MAX_MEMBERS, Owner, Refusal};
 use crate::roster::{Counters, Counts, Entry, Member, Membership, Processes, Role, Roster, SOLE, Threads, count};
 use crate::segment::{Header, Kind, Segment};
+use crate::sync::{fence, kept};
 
 /// The head of a queue's body. All zero is a new queue.
 #[repr(C)]
@@ -29,6 +30,8 @@ pub(crate) struct Control {
     reserved: [Line<[u64; 16]>; 2],
 }
 
+// A model checker's atomics are larger.
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Control>() == 1024);
 
 /// Header feature bits of queues.
@@ -143,6 +146,32 @@ impl Drop for Heap {
     }
 }
 
+/// All zero is a new queue, but for a model checker, whose atomics have to be made.
+///
+/// # Safety
+/// `base` has these measures, and is nobody else's.
+#[cfg(loom)]
+unsafe fn make_atomics(base: *mut u8, measures: &Measures) {
+    let control = Control {
+        lines: Lines::new(),
+        not_empty: Gate::new(),
+        not_full: Gate::new(),
+        sweeps: Line(AtomicU32::new(0)),
+        reserved: [const { Line([0; 16]) }; 2],
+    };
+    // SAFETY: the body begins with it.
+    unsafe { base.cast::<Control>().write(control) };
+    if !(measures.one_producer && measures.one_consumer) {
+        for index in 0..measures.capacity as usize {
+            // SAFETY: each slot begins with its stamp.
+            unsafe {
+                let slot = base.add(measures.slots_offset + index * measures.stride);
+                slot.cast::<crate::sync::AtomicU64>().write(crate::sync::AtomicU64::new(0));
+            }
+        }
+    }
+}
+
 enum Memory {
     Heap(#[expect(dead_code, reason = "kept for its drop")] Heap),
     Segment(Arc<Segment>),
@@ -183,11 +212,16 @@ impl Core {
         // SAFETY: the layout has a size, that of `Control` at least.
         let base = NonNull::new(unsafe { alloc::alloc_zeroed(layout) }).ok_or_else(no_memory)?;
         let heap = Heap { base, layout };
+        // SAFETY: the allocation has these measures.
+        #[cfg(loom)]
+        unsafe {
+            make_atomics(base.as_ptr(), &measures);
+        }
         let roster = Roster::Threads(Threads::default());
+        // A model checker knows no barrier but that of each thread for itself.
+        let fenced = cfg!(loom) || !os::barrier_available();
         // SAFETY: the allocation has these measures, is zeroed, and lives as long as the core.
-        Ok(unsafe {
-            Core::over(base.as_ptr(), measures, !os::barrier_available(), Memory::Heap(heap), roster, Some(discard))
-        })
+        Ok(unsafe { Core::over(base.as_ptr(), measures, fenced, Memory::Heap(heap), roster, Some(discard)) })
     }
 
     /// A queue in a segment whose header was checked to name these measures.
@@ -362,7 +396,8 @@ impl Core {
     pub(crate) fn announced(&self) {
         match &self.ring {
             Ring::One(one) if !one.fenced() => os::barrier(self.mortal()),
-            _ => fence(SeqCst),
+            _ if kept("announced") => fence(SeqCst),
+            _ => {}
         }
     }
 

@@ -22,12 +22,11 @@
 //! repair that was itself stopped and resumes late fails at its compare-and-swap, or finds the number's new owner
 //! alive. Every step may be made by any number of members at once, and left off at any instruction.
 
-use std::hint;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicU64, fence};
 
 use super::words::{Position, Stamp, State, Ticket};
 use super::{Fault, Geometry, Lines, Owner, RUN_MAX, Refusal, Run, prefetch_to_write};
+use crate::sync::{AtomicU64, as_if_sequential, fence, kept, ordering, pause};
 
 /// A ring in memory that somebody else owns.
 #[derive(Clone)]
@@ -58,9 +57,7 @@ struct Contention {
 impl Contention {
     #[cold]
     fn give_way(&mut self) {
-        for _ in 0..16 << self.times.min(3) {
-            hint::spin_loop();
-        }
+        pause(16 << self.times.min(3));
         self.times += 1;
     }
 }
@@ -160,7 +157,7 @@ impl Many {
         let tail = &self.lines().tail.0.ticket;
         let mut contention = Contention::default();
         loop {
-            let bits = tail.load(Acquire);
+            let bits = tail.load(ordering("claim-ticket", Acquire));
             let ticket = self.unpack(bits)?;
             if ticket.closed {
                 return Err(Refusal::Closed);
@@ -168,7 +165,7 @@ impl Many {
             if let Some(run) = self.try_claim(tail, bits, me, want, State::Free) {
                 return Ok(run);
             }
-            if tail.load(Acquire) == bits {
+            if tail.load(ordering("look-again", Acquire)) == bits {
                 self.refuse_push(bits, ticket)?;
             } else {
                 contention.give_way();
@@ -179,7 +176,7 @@ impl Many {
     #[inline(always)]
     pub(crate) fn claim_push_at_once(&self, me: Owner, want: u32) -> Option<Run> {
         let tail = &self.lines().tail.0.ticket;
-        let bits = tail.load(Acquire);
+        let bits = tail.load(ordering("claim-ticket", Acquire));
         if bits & Ticket::CLOSED != 0 {
             return None;
         }
@@ -191,7 +188,7 @@ impl Many {
     fn try_claim(&self, ticket: &AtomicU64, bits: u64, me: Owner, want: u32, ready: State) -> Option<Run> {
         let first = self.geometry.unpack(bits)?;
         // What is said of the first slot is only a branch, which the processor guesses: the claim does not wait for it.
-        if self.stamp(first.index).load(Acquire) != Stamp::new(ready, first.lap).bits() {
+        if self.stamp(first.index).load(ordering("claim-stamp", Acquire)) != Stamp::new(ready, first.lap).bits() {
             return None;
         }
         let count = if want == 1 { 1 } else { self.stretch(first, want, ready) };
@@ -203,7 +200,8 @@ impl Many {
         let next = Ticket { closed: false, count, owner: me, position: self.geometry.after(first, count) };
         // Release: whoever sees this claim sees the record of the one before. SeqCst: after it the caller looks for
         // sleepers, who announce themselves and then look at this ticket; one of the two sees the other.
-        ticket.compare_exchange(bits, next.pack(&self.geometry), SeqCst, Relaxed).ok()?;
+        ticket.compare_exchange(bits, next.pack(&self.geometry), ordering("claim", SeqCst), Relaxed).ok()?;
+        as_if_sequential("claim");
         self.prefetch(first);
         Some(self.run(first, count, 0))
     }
@@ -225,7 +223,7 @@ impl Many {
         let mut at = self.geometry.after(position, 1);
         for count in 1..most {
             // Acquire: what the member before did in the slot has happened before we touch it.
-            if self.stamp(at.index).load(Acquire) != Stamp::new(state, at.lap).bits() {
+            if self.stamp(at.index).load(ordering("stretch-stamp", Acquire)) != Stamp::new(state, at.lap).bits() {
                 return count;
             }
             at = self.geometry.after(at, 1);
@@ -252,7 +250,7 @@ impl Many {
             let record = Stamp::run(holding, first.lap, ticket.owner, ticket.count);
             // Fails if the holder has moved on; then there is nothing to record. AcqRel passes on what the slot's
             // last writer did to whoever acquires this record.
-            let _ = stamp.compare_exchange(was, record.bits(), AcqRel, Relaxed);
+            let _ = stamp.compare_exchange(was, record.bits(), ordering("record", AcqRel), Relaxed);
         } else if unmoved == State::Full && seen == Stamp::new(State::Void, first.lap).bits() {
             self.free_void(first);
         }
@@ -262,15 +260,15 @@ impl Many {
     fn free_void(&self, position: Position) {
         let void = Stamp::new(State::Void, position.lap).bits();
         let free = Stamp::new(State::Free, self.geometry.next_lap(position.lap)).bits();
-        let _ = self.stamp(position.index).compare_exchange(void, free, AcqRel, Relaxed);
+        let _ = self.stamp(position.index).compare_exchange(void, free, ordering("free-void", AcqRel), Relaxed);
     }
 
     /// Why the slot at the tail can't be claimed; `Ok` says: look again.
     #[cold]
     fn refuse_push(&self, bits: u64, ticket: Ticket) -> Result<(), Refusal> {
         let position = ticket.position;
-        let stamp = Stamp::from_bits(self.stamp(position.index).load(Acquire));
-        let head = self.unpack(self.lines().head.0.ticket.load(Acquire))?;
+        let stamp = Stamp::from_bits(self.stamp(position.index).load(ordering("refuse-stamp", Acquire)));
+        let head = self.unpack(self.lines().head.0.ticket.load(ordering("refuse-ticket", Acquire)))?;
         let queued = self.geometry.distance(head.position, position);
         if self.lines().tail.0.ticket.load(Acquire) != bits {
             return Ok(());
@@ -305,7 +303,7 @@ impl Many {
         let swap = self.lines().head.0.ticket.compare_exchange(
             head.pack(&self.geometry),
             next.pack(&self.geometry),
-            SeqCst,
+            ordering("step-over", SeqCst),
             Relaxed,
         );
         if swap.is_ok() {
@@ -317,21 +315,21 @@ impl Many {
     /// Names the holder of a claimed run in its first slot, for claims that user code may leave standing.
     pub(crate) fn record_push(&self, me: Owner, run: &Run) {
         let record = Stamp::run(State::Writing, run.first.lap, me, run.count);
-        self.first_stamp(run).store(record.bits(), Release);
+        self.first_stamp(run).store(record.bits(), ordering("record-own", Release));
     }
 
     /// Hands over the first `written` messages of a run; the rest becomes void.
     #[inline(always)]
     pub(crate) fn publish(&self, run: &Run, written: u32) {
         if run.count == 1 && written == 1 {
-            self.first_stamp(run).store(Stamp::new(State::Full, run.first.lap).bits(), Release);
+            self.first_stamp(run).store(Stamp::new(State::Full, run.first.lap).bits(), ordering("publish", Release));
             return;
         }
         for nth in (0..run.count).rev() {
             let at = self.geometry.after(run.first, nth);
             let state = if nth < written { State::Full } else { State::Void };
             // Release: the message was written before anybody sees it.
-            self.stamp(at.index).store(Stamp::new(state, at.lap).bits(), Release);
+            self.stamp(at.index).store(Stamp::new(state, at.lap).bits(), ordering("publish-run", Release));
         }
     }
 
@@ -342,12 +340,12 @@ impl Many {
         let head = &self.lines().head.0.ticket;
         let mut contention = Contention::default();
         loop {
-            let bits = head.load(Acquire);
+            let bits = head.load(ordering("claim-ticket", Acquire));
             let ticket = self.unpack(bits)?;
             if let Some(run) = self.try_claim(head, bits, me, want, State::Full) {
                 return Ok(run);
             }
-            if head.load(Acquire) == bits {
+            if head.load(ordering("look-again", Acquire)) == bits {
                 self.refuse_pop(bits, ticket)?;
             } else {
                 contention.give_way();
@@ -358,16 +356,16 @@ impl Many {
     #[inline(always)]
     pub(crate) fn claim_pop_at_once(&self, me: Owner, want: u32) -> Option<Run> {
         let head = &self.lines().head.0.ticket;
-        self.try_claim(head, head.load(Acquire), me, want, State::Full)
+        self.try_claim(head, head.load(ordering("claim-ticket", Acquire)), me, want, State::Full)
     }
 
     /// Why the slot at the head can't be claimed; `Ok` says: look again.
     #[cold]
     fn refuse_pop(&self, bits: u64, ticket: Ticket) -> Result<(), Refusal> {
         let position = ticket.position;
-        let stamp = Stamp::from_bits(self.stamp(position.index).load(Acquire));
+        let stamp = Stamp::from_bits(self.stamp(position.index).load(ordering("refuse-stamp", Acquire)));
         // SeqCst: a sleeper looks here after it announced itself; see `claim_push`.
-        let tail = self.unpack(self.lines().tail.0.ticket.load(SeqCst))?;
+        let tail = self.unpack(self.lines().tail.0.ticket.load(ordering("refuse-ticket", SeqCst)))?;
         if self.lines().head.0.ticket.load(Acquire) != bits {
             return Ok(());
         }
@@ -404,7 +402,7 @@ impl Many {
     /// Whether any slot holds something that a receiver may yet hand back.
     fn anything_left(&self) -> bool {
         (0..self.geometry.capacity)
-            .map(|index| Stamp::from_bits(self.stamp(index).load(Acquire)).state())
+            .map(|index| Stamp::from_bits(self.stamp(index).load(ordering("anything-left", Acquire))).state())
             // With head and tail together every void has been passed: it only remains to be freed.
             .any(|state| !matches!(state, Some(State::Free | State::Void)))
     }
@@ -412,7 +410,7 @@ impl Many {
     /// Names the holder of a claimed run in its first slot, for claims that user code may leave standing.
     pub(crate) fn record_pop(&self, me: Owner, run: &Run) {
         let record = Stamp::run(State::Reading, run.first.lap, me, run.count);
-        self.first_stamp(run).store(record.bits(), Release);
+        self.first_stamp(run).store(record.bits(), ordering("record-own", Release));
     }
 
     /// Frees the slots of a run whose messages have been copied out.
@@ -421,17 +419,19 @@ impl Many {
         if run.count == 1 {
             // Release: the message was read before anybody writes the next one over it.
             let free = Stamp::new(State::Free, self.geometry.next_lap(run.first.lap));
-            self.first_stamp(run).store(free.bits(), Release);
+            self.first_stamp(run).store(free.bits(), ordering("release", Release));
             return;
         }
         if self.mortal {
             // From here on the run is taken: if we die, its slots are freed and not handed out again.
             let mark = Stamp::run(State::Releasing, run.first.lap, me, run.count);
-            self.first_stamp(run).store(mark.bits(), Release);
+            self.first_stamp(run).store(mark.bits(), ordering("release-mark", Release));
         }
         for nth in (0..run.count).rev() {
             let at = self.geometry.after(run.first, nth);
-            self.stamp(at.index).store(Stamp::new(State::Free, self.geometry.next_lap(at.lap)).bits(), Release);
+            let stamp = self.stamp(at.index);
+            let free = Stamp::new(State::Free, self.geometry.next_lap(at.lap));
+            stamp.store(free.bits(), ordering("release-run", Release));
         }
     }
 
@@ -445,7 +445,7 @@ impl Many {
             } else {
                 Stamp::delivered(State::Orphan, at.lap, Owner(0), run.deliveries + 1)
             };
-            self.stamp(at.index).store(stamp.bits(), Release);
+            self.stamp(at.index).store(stamp.bits(), ordering("hand-back", Release));
         }
         self.raise_orphans_notice();
     }
@@ -453,7 +453,7 @@ impl Many {
     /// The number that rises when orphans may have been made. Read it before looking for them.
     #[inline(always)]
     pub(crate) fn orphans_notice(&self) -> u32 {
-        self.lines().notice.0.orphans.load(Acquire)
+        self.lines().notice.0.orphans.load(ordering("orphans-read", Acquire))
     }
 
     /// Makes every consumer look for orphans once more.
@@ -461,7 +461,7 @@ impl Many {
     /// Called *after* orphans were made. A death between the two loses no orphan: whoever reaps that member calls
     /// this once more before it frees the entry, whatever it found.
     pub(crate) fn raise_orphans_notice(&self) {
-        self.lines().notice.0.orphans.fetch_add(1, SeqCst);
+        self.lines().notice.0.orphans.fetch_add(1, ordering("orphans-raise", SeqCst));
     }
 
     /// Claims the oldest orphan.
@@ -470,7 +470,7 @@ impl Many {
         // The tail's slot is the oldest position that can still hold anything.
         for nth in 0..self.geometry.capacity {
             let index = self.geometry.after(tail.position, nth).index;
-            let bits = self.stamp(index).load(Acquire);
+            let bits = self.stamp(index).load(ordering("orphan-stamp", Acquire));
             let stamp = Stamp::from_bits(bits);
             if stamp.state() != Some(State::Orphan) {
                 continue;
@@ -478,7 +478,8 @@ impl Many {
             let deliveries = stamp.deliveries();
             let mine = Stamp::delivered(State::Rereading, stamp.lap(), me, deliveries).bits();
             // SeqCst: as a claim of the ticket, it comes before the look for sleepers.
-            if self.stamp(index).compare_exchange(bits, mine, SeqCst, Relaxed).is_ok() {
+            if self.stamp(index).compare_exchange(bits, mine, ordering("orphan-claim", SeqCst), Relaxed).is_ok() {
+                as_if_sequential("orphan-claim");
                 return Ok(Some(self.run(Position { lap: stamp.lap(), index }, 1, deliveries)));
             }
         }
@@ -499,8 +500,8 @@ impl Many {
 
     /// Records the claims that only the tickets name. Returns tail and head.
     fn record_last_claims(&self) -> Result<(Ticket, Ticket), Refusal> {
-        let tail = self.unpack(self.lines().tail.0.ticket.load(Acquire))?;
-        let head = self.unpack(self.lines().head.0.ticket.load(Acquire))?;
+        let tail = self.unpack(self.lines().tail.0.ticket.load(ordering("settle-ticket", Acquire)))?;
+        let head = self.unpack(self.lines().head.0.ticket.load(ordering("settle-ticket", Acquire)))?;
         for (ticket, unmoved) in [(tail, State::Free), (head, State::Full)] {
             if ticket.count != 0 {
                 self.record(ticket, unmoved);
@@ -532,7 +533,7 @@ impl Many {
     /// Settles the run that begins at `index`, if its holder is dead. The proof is at the head of this file.
     fn settle(&self, index: u32, is_dead: &mut dyn FnMut(Owner) -> bool) -> Result<Settled, Refusal> {
         let first = self.stamp(index);
-        let bits = first.load(Acquire);
+        let bits = first.load(ordering("settle-stamp", Acquire));
         let stamp = Stamp::from_bits(bits);
         let lap = stamp.lap();
         let Some(state) = stamp.state() else { return Err(Refusal::Corrupt(Fault::Stamp)) };
@@ -557,8 +558,10 @@ impl Many {
         }
         // The holder may have finished between our look and its death: then the rest of the run is not ours to change.
         // The fence keeps this look behind the kernel's answer.
-        fence(SeqCst);
-        if first.load(Acquire) != bits {
+        if kept("settle-fence") {
+            fence(SeqCst);
+        }
+        if first.load(ordering("settle-stamp", Acquire)) != bits {
             return Ok(Settled { moved: true, ..Settled::default() });
         }
         for nth in (1..count).rev() {
@@ -570,11 +573,12 @@ impl Many {
             };
             for from in rest_from {
                 let from = Stamp::new(*from, at.lap).bits();
-                let _ = self.stamp(at.index).compare_exchange(from, to.bits(), AcqRel, Relaxed);
+                let _ =
+                    self.stamp(at.index).compare_exchange(from, to.bits(), ordering("settle-rest", AcqRel), Relaxed);
             }
         }
         let mut settled = Settled { moved: true, ..Settled::default() };
-        if first.compare_exchange(bits, first_to.bits(), AcqRel, Relaxed).is_ok() {
+        if first.compare_exchange(bits, first_to.bits(), ordering("settle-first", AcqRel), Relaxed).is_ok() {
             match first_to.state() {
                 Some(State::Void) => settled.voided = count,
                 Some(State::Orphan) => settled.orphaned = count,
@@ -589,7 +593,7 @@ impl Many {
 
     /// Refuses further pushes. In the tail ticket, so that no claim can come after it.
     pub(crate) fn close(&self) {
-        self.lines().tail.0.ticket.fetch_or(Ticket::CLOSED, SeqCst);
+        self.lines().tail.0.ticket.fetch_or(Ticket::CLOSED, ordering("close", SeqCst));
     }
 
     pub(crate) fn is_closed(&self) -> bool {

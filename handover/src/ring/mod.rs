@@ -14,7 +14,7 @@ mod words;
 use words::Position;
 pub(crate) use words::{Geometry, MAX_CAPACITY, MAX_MEMBERS, Owner, RUN_MAX};
 
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use crate::sync::{AtomicU32, AtomicU64};
 
 /// A word in two cache lines of its own: processors fetch lines in pairs.
 #[repr(C, align(128))]
@@ -29,6 +29,18 @@ pub(crate) struct Lines {
     pub(crate) head: Line<Head>,
     /// Read at every operation and written hardly ever.
     pub(crate) notice: Line<Notice>,
+}
+
+#[cfg(loom)]
+impl Lines {
+    pub(crate) fn new() -> Lines {
+        let word = || AtomicU64::new(0);
+        Lines {
+            tail: Line(Tail { ticket: word(), pushing: word() }),
+            head: Line(Head { ticket: word(), held: word(), shown: word() }),
+            notice: Line(Notice { orphans: AtomicU32::new(0), closed: AtomicU32::new(0) }),
+        }
+    }
 }
 
 /// The producers' side.
@@ -95,6 +107,8 @@ pub(crate) struct Notice {
     pub(crate) closed: AtomicU32,
 }
 
+// A model checker's atomics are larger.
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Lines>() == 384);
 
 /// Some neighbouring positions that a member has claimed.

@@ -20,9 +20,10 @@
 //! operation fence for itself.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{compiler_fence, fence};
+use std::sync::atomic::compiler_fence;
 
 use super::{Fault, Lines, Position, RUN_MAX, Refusal, Run, prefetch_to_read, prefetch_to_write};
+use crate::sync::{fence, kept, ordering};
 
 /// A ring in memory that somebody else owns.
 #[derive(Clone)]
@@ -141,7 +142,9 @@ impl One {
     #[inline(always)]
     pub(crate) fn order(&self) {
         if self.fenced() {
-            fence(SeqCst);
+            if kept("one-order") {
+                fence(SeqCst);
+            }
         } else {
             compiler_fence(SeqCst);
         }
@@ -209,7 +212,7 @@ impl One {
         let mut used = tail.wrapping_sub(mine.head);
         if used > self.capacity.saturating_sub(want) {
             // Acquire: the message was read before we write over it.
-            mine.head = self.lines().head.0.ticket.load(Acquire);
+            mine.head = self.lines().head.0.ticket.load(ordering("one-head", Acquire));
             used = tail.wrapping_sub(mine.head);
             if used > self.capacity {
                 return Err(Refusal::Corrupt(Fault::Distance));
@@ -231,7 +234,7 @@ impl One {
         let count = u64::from(written);
         mine.index = self.step(mine.index, count);
         // Release: the messages were written before anybody sees them.
-        self.lines().tail.0.ticket.store(self.tail().wrapping_add(count), Release);
+        self.lines().tail.0.ticket.store(self.tail().wrapping_add(count), ordering("one-publish", Release));
         if written != 1 {
             self.cease();
         }
@@ -246,7 +249,7 @@ impl One {
         // More than there are slots: somebody scribbled over the head.
         if ready == 0 || ready > self.capacity {
             // Acquire: the messages were written before the tail moved.
-            mine.tail = self.lines().tail.0.ticket.load(Acquire);
+            mine.tail = self.lines().tail.0.ticket.load(ordering("one-tail", Acquire));
             ready = mine.tail.wrapping_sub(head);
             if ready > self.capacity {
                 return Err(Refusal::Corrupt(Fault::Distance));
@@ -272,14 +275,14 @@ impl One {
     /// The producer is not pushing, or not any more.
     pub(crate) fn cease(&self) {
         // Release: a consumer that sees this sees what was published.
-        self.lines().tail.0.pushing.store(self.tail(), Release);
+        self.lines().tail.0.pushing.store(self.tail(), ordering("one-cease", Release));
     }
 
     /// For a consumer that found the ring closed and empty, *after* every running thread was made to fence: whether no
     /// push is under way. A producer that saw the ring open had said `pushing` before it looked.
     pub(crate) fn is_pushing(&self) -> bool {
-        let pushing = self.lines().tail.0.pushing.load(Acquire);
-        pushing != self.lines().tail.0.ticket.load(Acquire)
+        let pushing = self.lines().tail.0.pushing.load(ordering("one-is-pushing", Acquire));
+        pushing != self.lines().tail.0.ticket.load(ordering("one-is-pushing-tail", Acquire))
     }
 
     /// Notes that the message at the head is handed out in place.
@@ -305,7 +308,7 @@ impl One {
             mine.next_delivery();
         }
         // Release: the messages were read before anybody writes over them.
-        self.lines().head.0.ticket.store(self.head().wrapping_add(count), Release);
+        self.lines().head.0.ticket.store(self.head().wrapping_add(count), ordering("one-release", Release));
     }
 
     pub(crate) fn close(&self) {
