@@ -30,7 +30,13 @@ fn the_readme_quotes_the_examples_word_for_word() {
 
 #[test]
 fn the_examples_do_what_they_are_for() {
-    for (name, expected) in [("threads", "message 0\nmessage 1\nmessage 2\n"), ("processes", "0\n1\n2\n")] {
+    let quotes = "10000 quotes seen or known to be missed, last prices [19999, 19997, 19998]\n";
+    for (name, expected) in [
+        ("threads", "message 0\nmessage 1\nmessage 2\n"),
+        ("processes", "0\n1\n2\n"),
+        ("market", &quotes.repeat(2)),
+        ("pipeline", "1000 journalled, largest 1000, 500500 executed\n"),
+    ] {
         let output = run_example(name);
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success() && out == expected, "{name}: {out}\n{err}");

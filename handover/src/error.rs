@@ -11,6 +11,16 @@ pub enum Error {
     Full,
     /// No message: at once (`try_pop`) or within the time given (`pop_timeout`).
     Empty,
+    /// A broadcast's writer has overtaken the reader, which goes on from the oldest message still there.
+    Missed {
+        /// How many messages it missed.
+        count: u64,
+    },
+    /// A reader that this one follows is gone, and all that one was done with was read.
+    LeaderGone {
+        /// The number it had in the roster.
+        number: u32,
+    },
     /// The queue was closed: pushes are refused; receivers are told once nothing is left.
     Closed,
     /// The handle was made before a `fork` and is used by the child.
@@ -165,6 +175,8 @@ impl fmt::Display for Error {
         match self {
             Error::Full => f.write_str("no room in the queue within the time given; try again, wait longer, or make the queue larger"),
             Error::Empty => f.write_str("no message in the queue within the time given; try again or wait longer"),
+            Error::Missed { count } => write!(f, "the writer was faster: {count} messages were missed; read on from the oldest still there, make the ring larger, or attach as a gating reader"),
+            Error::LeaderGone { number } => write!(f, "the reader that this one follows (number {number}) is gone; follow its successor"),
             Error::Closed => f.write_str("the queue is closed; nothing more can be pushed, and nothing is left to receive"),
             Error::Forked => f.write_str("this handle was made before a fork and belongs to the parent process; open the queue again in the child"),
             Error::TooLong { length, max } => write!(f, "the message has {length} bytes and the queue takes at most {max}; send a shorter one or create the queue with a larger maximum"),

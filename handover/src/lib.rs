@@ -31,6 +31,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("this platform is not supported yet: Handover runs on Linux");
 
+pub mod broadcast;
 mod error;
 mod gate;
 mod message;
@@ -44,6 +45,7 @@ pub mod threads;
 #[cfg(all(loom, test))]
 mod weak;
 
+pub use broadcast::Broadcast;
 pub use error::{Error, PushError};
 pub use gate::Wait;
 #[cfg(feature = "serde")]

@@ -6,10 +6,13 @@ use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::error::Error;
+use crate::segment::{Header, copy};
 
 /// A type, or marker of a type, whose messages a queue can carry.
 ///
@@ -22,7 +25,26 @@ use crate::error::Error;
 pub trait Message: Sealed {}
 
 /// Messages that may lie in shared memory.
-pub trait Shareable: Message {}
+pub trait Shareable: Message {
+    /// What a [`View`](crate::View) of a message in its slot is made of.
+    #[doc(hidden)]
+    type Cell: FromBytes + IntoBytes + Immutable;
+    /// As `Sealed::write`, into a slot that others may read meanwhile.
+    /// # Safety
+    /// As `Sealed::write`; the slot is aligned to a word, and others only read it, by atomics.
+    #[doc(hidden)]
+    unsafe fn share(message: &Self::Push<'_>, scratch: &Self::Scratch, slot: *mut u8);
+    /// As `Sealed::read`, from a slot that others may write meanwhile.
+    /// # Safety
+    /// As `Sealed::read`; others write the slot by atomics only.
+    #[doc(hidden)]
+    unsafe fn snapshot(slot: *const u8, max: usize) -> Self::Taken;
+    /// The message's cells in its slot: the first, and how many. Bounded, though others may write meanwhile.
+    /// # Safety
+    /// As `snapshot`.
+    #[doc(hidden)]
+    unsafe fn cells(slot: *const u8, max: usize) -> Result<(*const u8, usize), Error>;
+}
 
 impl<M: Sealed + ?Sized> Message for M {}
 
@@ -98,6 +120,14 @@ pub trait InPlace: Message {
     /// As `Sealed::write`.
     #[doc(hidden)]
     unsafe fn finish(slot: *mut u8, length: usize);
+    /// How many cells a place of that length has.
+    #[doc(hidden)]
+    fn cell_count(length: usize) -> usize;
+    /// As `finish`, in a slot that others may read meanwhile.
+    /// # Safety
+    /// As `Shareable::share`.
+    #[doc(hidden)]
+    unsafe fn share_length(slot: *mut u8, length: usize);
 }
 
 /// FNV-1a, 64 bits: for checks, not for secrets.
@@ -178,7 +208,25 @@ impl<T: FromBytes + IntoBytes + Immutable + Send + 'static> Sealed for T {
     }
 }
 
-impl<T: FromBytes + IntoBytes + Immutable + Send + 'static> Shareable for T {}
+impl<T: FromBytes + IntoBytes + Immutable + Send + 'static> Shareable for T {
+    type Cell = T;
+
+    #[inline(always)]
+    unsafe fn share(message: &T, _scratch: &(), slot: *mut u8) {
+        // SAFETY: by the caller's contract.
+        unsafe { copy::value_in(message, slot) }
+    }
+
+    #[inline(always)]
+    unsafe fn snapshot(slot: *const u8, _max: usize) -> T {
+        // SAFETY: by the caller's contract.
+        unsafe { copy::value_out(slot) }
+    }
+
+    unsafe fn cells(slot: *const u8, _max: usize) -> Result<(*const u8, usize), Error> {
+        Ok((slot, 1))
+    }
+}
 
 impl<T: FromBytes + IntoBytes + Immutable + Send + 'static> InPlace for T {
     type Place = T;
@@ -188,6 +236,12 @@ impl<T: FromBytes + IntoBytes + Immutable + Send + 'static> InPlace for T {
     }
 
     unsafe fn finish(_slot: *mut u8, _length: usize) {}
+
+    fn cell_count(_length: usize) -> usize {
+        1
+    }
+
+    unsafe fn share_length(_slot: *mut u8, _length: usize) {}
 }
 
 /// Bytes lie in the slot behind their length.
@@ -275,7 +329,48 @@ impl Sealed for [u8] {
     }
 }
 
-impl Shareable for [u8] {}
+/// The length and the bytes, into a slot that others may read meanwhile.
+unsafe fn share_bytes(bytes: &[u8], slot: *mut u8) {
+    // SAFETY: the caller's slot holds the length, aligned to a word, and so many bytes: `prepare` saw to that.
+    unsafe {
+        AtomicU32::from_ptr(slot.cast()).store(bytes.len() as u32, Relaxed);
+        copy::copy_in(bytes, copy::as_shared(slot.add(LENGTH), bytes.len()));
+    }
+}
+
+/// Where the bytes in a slot lie that others may write meanwhile, bounded.
+unsafe fn shared_bytes(slot: *const u8, max: usize) -> Result<(*const u8, usize), Error> {
+    // SAFETY: the caller's slot begins with the length.
+    let length = unsafe { AtomicU32::from_ptr(slot.cast_mut().cast()).load(Relaxed) } as usize;
+    if length > max {
+        return Err(Error::Corrupt { what: format!("a message of {length} bytes where {max} fit") });
+    }
+    // SAFETY: the slot is longer than the length's field.
+    Ok((unsafe { slot.add(LENGTH) }, length))
+}
+
+impl Shareable for [u8] {
+    type Cell = u8;
+
+    unsafe fn share(message: &&[u8], _scratch: &(), slot: *mut u8) {
+        // SAFETY: by the caller's contract.
+        unsafe { share_bytes(message, slot) }
+    }
+
+    unsafe fn snapshot(slot: *const u8, max: usize) -> Result<Vec<u8>, Error> {
+        // SAFETY: by the caller's contract.
+        let (start, length) = unsafe { shared_bytes(slot, max)? };
+        let mut message = vec![0; length];
+        // SAFETY: within the slot.
+        copy::copy_out(unsafe { copy::as_shared(start, length) }, &mut message);
+        Ok(message)
+    }
+
+    unsafe fn cells(slot: *const u8, max: usize) -> Result<(*const u8, usize), Error> {
+        // SAFETY: by the caller's contract.
+        unsafe { shared_bytes(slot, max) }
+    }
+}
 
 impl InPlace for [u8] {
     type Place = [u8];
@@ -288,6 +383,15 @@ impl InPlace for [u8] {
     unsafe fn finish(slot: *mut u8, length: usize) {
         // SAFETY: by the caller's contract.
         unsafe { slot.cast::<u32>().write(length as u32) }
+    }
+
+    fn cell_count(length: usize) -> usize {
+        length
+    }
+
+    unsafe fn share_length(slot: *mut u8, length: usize) {
+        // SAFETY: by the caller's contract; the slot begins with the length.
+        unsafe { AtomicU32::from_ptr(slot.cast()).store(length as u32, Relaxed) }
     }
 }
 
@@ -422,12 +526,52 @@ impl<T: serde::Serialize + serde::de::DeserializeOwned + 'static> Sealed for Pos
 }
 
 #[cfg(feature = "serde")]
-impl<T: serde::Serialize + serde::de::DeserializeOwned + 'static> Shareable for Postcard<T> {}
+impl<T: serde::Serialize + serde::de::DeserializeOwned + 'static> Shareable for Postcard<T> {
+    type Cell = u8;
+
+    unsafe fn share(_message: &&T, scratch: &(Vec<u8>, usize), slot: *mut u8) {
+        // SAFETY: by the caller's contract.
+        unsafe { share_bytes(&scratch.0[..scratch.1], slot) }
+    }
+
+    unsafe fn snapshot(slot: *const u8, max: usize) -> Result<Vec<u8>, Error> {
+        // SAFETY: by the caller's contract.
+        unsafe { <[u8]>::snapshot(slot, max) }
+    }
+
+    unsafe fn cells(slot: *const u8, max: usize) -> Result<(*const u8, usize), Error> {
+        // SAFETY: by the caller's contract.
+        unsafe { shared_bytes(slot, max) }
+    }
+}
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (messages of {} bytes, aligned to {})", self.name, self.size, self.align)
     }
+}
+
+/// The longest message of a kind whose length varies, in a slot for that many bytes.
+#[inline]
+pub(crate) fn max_in(size: usize) -> usize {
+    size.saturating_sub(LENGTH)
+}
+
+/// Whether a segment whose messages have that size and alignment was made for messages of this kind.
+pub(crate) fn check<M: Message + ?Sized>(
+    header: &Header,
+    (size, align): (usize, usize),
+    place: &str,
+) -> Result<(), Error> {
+    let too_long = || Error::CorruptHeader { place: place.into(), why: "its messages are too long".into() };
+    let shape = M::shape(max_in(size)).ok_or_else(too_long)?;
+    let same = (shape.size, shape.align) == (size, align);
+    if same && header.fingerprint == shape.fingerprint {
+        return Ok(());
+    }
+    let other = if same { " of another type" } else { "" };
+    let made = format!("messages{other} of {size} bytes, aligned to {align}");
+    Err(Error::MessageType { place: place.into(), made, opened: shape.to_string() })
 }
 
 #[cfg(test)]

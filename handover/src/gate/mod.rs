@@ -108,7 +108,7 @@ impl Limit {
         Instant::now().checked_add(time).map_or(Limit::Forever, Limit::Until)
     }
 
-    fn left(self) -> Option<Duration> {
+    pub(crate) fn left(self) -> Option<Duration> {
         match self {
             Limit::Never => Some(Duration::ZERO),
             Limit::Until(end) => Some(end.saturating_duration_since(Instant::now())),

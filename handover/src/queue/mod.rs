@@ -22,14 +22,14 @@ pub use producer::{Loan, Producer};
 
 use self::core::{Core, Measures};
 use crate::error::Error;
-use crate::message::{Message, Shareable};
+use crate::message::{self, Message, Shareable};
 use crate::roster::{Counts, Member};
 use crate::segment::{Place, Segment};
 
 /// The longest message of a kind whose length varies: what the slot has besides its length.
 #[inline]
 fn message_max(measures: &Measures) -> usize {
-    measures.size.saturating_sub(size_of::<u32>())
+    message::max_in(measures.size)
 }
 
 /// A bounded queue: between threads, or between processes in a segment of shared memory.
@@ -86,16 +86,7 @@ impl<M: Shareable + ?Sized> Queue<M> {
     fn in_segment(segment: Segment) -> Result<Queue<M>, Error> {
         let place = segment.place().to_string();
         let measures = Measures::of(segment.header(), &place)?;
-        let shape = M::shape(message_max(&measures))
-            .ok_or_else(|| Error::CorruptHeader { place: place.clone(), why: "its messages are too long".into() })?;
-        if (shape.size, shape.align) != (measures.size, measures.align)
-            || segment.header().fingerprint != shape.fingerprint
-        {
-            let Measures { size, align, .. } = measures;
-            let other = if (shape.size, shape.align) == (size, align) { " of another type" } else { "" };
-            let made = format!("messages{other} of {size} bytes, aligned to {align}");
-            return Err(Error::MessageType { place, made, opened: shape.to_string() });
-        }
+        message::check::<M>(segment.header(), (measures.size, measures.align), &place)?;
         Ok(Queue::over(Core::in_segment(segment, measures)))
     }
 }

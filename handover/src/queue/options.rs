@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::message::{Message, Owned, Shape, Shareable};
 use crate::ring::MAX_MEMBERS;
 use crate::roster::SOLE;
-use crate::segment::{GOES_WITH_LAST_USER, Place, Segment};
+use crate::segment::{self, GOES_WITH_LAST_USER, Place, Segment};
 
 /// The settings of a new queue.
 ///
@@ -147,24 +147,14 @@ impl Options {
 
     fn open_or_create_in<M: Shareable + ?Sized>(&self, place: &Place) -> Result<Queue<M>, Error> {
         let wanted = self.measures(&self.shape::<M>()?, false)?;
-        loop {
-            match Segment::open(place) {
-                Ok(segment) => {
-                    let queue = Queue::<M>::in_segment(segment)?;
-                    return match same_settings(&wanted, &queue.core.measures) {
-                        Ok(()) => Ok(queue),
-                        Err(why) => Err(Error::Settings { place: place.to_string(), why }),
-                    };
-                }
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
+        let open = |segment| {
+            let queue = Queue::<M>::in_segment(segment)?;
+            match same_settings(&wanted, &queue.core.measures) {
+                Ok(()) => Ok(queue),
+                Err(why) => Err(Error::Settings { place: place.to_string(), why }),
             }
-            // Another one may create it, or remove it, between the two.
-            match self.create_in(place) {
-                Err(Error::AlreadyExists { .. }) => {}
-                other => return other,
-            }
-        }
+        };
+        segment::open_or_create(place, open, || self.create_in(place))
     }
 }
 

@@ -7,6 +7,7 @@
 //! *index* in it. A *ticket* (`tail` for pushes, `head` for pops) is the next position to claim, and says who made
 //! the claim before. A *stamp* is the state of one slot. A *run* is some neighbouring positions claimed at once.
 
+pub(crate) mod fan;
 pub(crate) mod many;
 pub(crate) mod one;
 mod words;

@@ -3,7 +3,10 @@
 //! A plain copy of bytes that change meanwhile is undefined. These go through relaxed atomics: each word or byte is one
 //! that somebody wrote, though they need not belong together.
 
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 const WORD: usize = size_of::<usize>();
 
@@ -44,6 +47,60 @@ pub(crate) fn copy_in(own: &[u8], shared: &[AtomicU8]) {
         word.copy_from_slice(from);
         to.store(usize::from_ne_bytes(word), Ordering::Relaxed);
     }
+}
+
+/// A value from shared memory, as `copy_out` would fill it.
+///
+/// # Safety
+/// `shared` is valid for the value's size while others write to it by atomics only, and aligned to a word.
+#[inline(always)]
+pub(crate) unsafe fn value_out<T: FromBytes>(shared: *const u8) -> T {
+    let mut own = MaybeUninit::<T>::uninit();
+    let to = own.as_mut_ptr().cast::<u8>();
+    let words = size_of::<T>() / WORD;
+    for nth in 0..words {
+        // SAFETY: within the value, by the caller's contract; `to` is ours.
+        unsafe {
+            let word = AtomicUsize::from_ptr(shared.cast_mut().cast::<usize>().add(nth)).load(Ordering::Relaxed);
+            to.cast::<usize>().add(nth).write_unaligned(word);
+        }
+    }
+    for nth in words * WORD..size_of::<T>() {
+        // SAFETY: as above.
+        unsafe { to.add(nth).write(AtomicU8::from_ptr(shared.cast_mut().add(nth)).load(Ordering::Relaxed)) };
+    }
+    // SAFETY: every byte was written, and every pattern of bytes is a value.
+    unsafe { own.assume_init() }
+}
+
+/// A value into shared memory, as `copy_in` would put it there.
+///
+/// # Safety
+/// As [`value_out`], and writable.
+#[inline(always)]
+pub(crate) unsafe fn value_in<T: IntoBytes + Immutable>(own: &T, shared: *mut u8) {
+    let from = (&raw const *own).cast::<u8>();
+    let words = size_of::<T>() / WORD;
+    for nth in 0..words {
+        // SAFETY: within the value; it has no padding, and the shared side is the caller's.
+        unsafe {
+            let word = from.cast::<usize>().add(nth).read_unaligned();
+            AtomicUsize::from_ptr(shared.cast::<usize>().add(nth)).store(word, Ordering::Relaxed);
+        }
+    }
+    for nth in words * WORD..size_of::<T>() {
+        // SAFETY: as above.
+        unsafe { AtomicU8::from_ptr(shared.add(nth)).store(from.add(nth).read(), Ordering::Relaxed) };
+    }
+}
+
+/// Memory that others write as bytes that can be copied.
+///
+/// # Safety
+/// `start` is valid for `length` bytes for as long as the result is used, while others write there by atomics only.
+pub(crate) unsafe fn as_shared<'a>(start: *const u8, length: usize) -> &'a [AtomicU8] {
+    // SAFETY: by the caller's contract; an atomic byte is laid out as a byte.
+    unsafe { std::slice::from_raw_parts(start.cast::<AtomicU8>(), length) }
 }
 
 #[cfg(test)]

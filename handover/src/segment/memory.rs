@@ -140,6 +140,28 @@ fn at(path: impl AsRef<Path>) -> Place {
     Place::Path(path.as_ref().to_owned())
 }
 
+impl<'a, T> View<'a, T, ReadOnly> {
+    /// Of cells that lie one after the other.
+    ///
+    /// # Safety
+    /// `start` is aligned for `T` and valid for `count` of them for as long as `'a`, while others write by atomics only.
+    pub(crate) unsafe fn over(start: *const u8, count: usize) -> Self {
+        // SAFETY: by the caller's contract.
+        View { bytes: unsafe { super::copy::as_shared(start, count * size_of::<T>()) }, count, values: PhantomData }
+    }
+}
+
+impl<'a, T> View<'a, T, Writable> {
+    /// As the read-only one.
+    ///
+    /// # Safety
+    /// The same, and the cells may be written.
+    pub(crate) unsafe fn over_writable(start: *const u8, count: usize) -> Self {
+        // SAFETY: by the caller's contract.
+        View { bytes: unsafe { super::copy::as_shared(start, count * size_of::<T>()) }, count, values: PhantomData }
+    }
+}
+
 impl SharedMemory {
     /// Creates memory of that many bytes, for this user alone (mode 0600).
     ///

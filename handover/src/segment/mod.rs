@@ -4,7 +4,7 @@
 //! This part knows the header and nothing of what stands in the body. It promises that `body_length` bytes from `body`
 //! on can be read and written without a fault, for as long as nobody cuts the file off.
 
-mod copy;
+pub(crate) mod copy;
 mod header;
 mod memory;
 mod name;
@@ -273,6 +273,26 @@ fn be_present(lock_file: &LockFile) -> std::io::Result<bool> {
         std::thread::sleep(Duration::from_micros(250));
     }
     Ok(false)
+}
+
+/// Opens the segment of that place, or creates it.
+pub(crate) fn open_or_create<R>(
+    place: &Place,
+    open: impl Fn(Segment) -> Result<R, Error>,
+    create: impl Fn() -> Result<R, Error>,
+) -> Result<R, Error> {
+    loop {
+        match Segment::open(place) {
+            Ok(segment) => return open(segment),
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        // Another one may create it, or remove it, between the two.
+        match create() {
+            Err(Error::AlreadyExists { .. }) => {}
+            other => return other,
+        }
+    }
 }
 
 /// Removes the segment's name. Those who have it open keep it.

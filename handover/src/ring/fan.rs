@@ -1,0 +1,476 @@
+//! One writer, many readers: every reader sees every message, and the writer waits for nobody who did not ask for it.
+//!
+//! `published` counts messages; slot `n % slots` holds message `n`. Readers keep their positions to themselves, copy a
+//! message out, and then look whether the writer can have been in its slot meanwhile.
+//!
+//! **What the writer may be overwriting** is announced in `claimed`: it writes no message at or past that number. It
+//! announces a *chunk* of messages at once, so that readers, who look there after every copy, find a line that seldom
+//! changes. The ring has a chunk more slots than its capacity; so a reader less than the capacity behind is never
+//! overwritten.
+//!
+//! *Why a copy is whole if `claimed <= n + slots` after it.* The writer stores `claimed`, fences (release), then writes
+//! the slot. A reader whose copy contains anything of message `n + slots` read it with an atomic load, fences
+//! (acquire), and then must find `claimed` past `n + slots`.
+//!
+//! **Gating readers** have a cursor that the writer looks at before it goes into a new chunk. A reader sets its gate,
+//! fences, then reads `claimed`; the writer stores `claimed`, fences, then looks whether gates were set: one of the two
+//! sees the other. What was claimed before the gate was seen is gone for the reader. Before it announces anything the
+//! writer waits until all gates are open: a reader that is protected by another's gate, because that one follows it,
+//! is not told that it missed what it did not.
+//!
+//! **Deaths.** What a writer wrote past `published` was never published: its successor writes over it. A dead reader
+//! leaves a gate, which whoever reaps it takes away. A gate carries the number of times its cursor was taken, so that
+//! nobody takes away a successor's.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64, compiler_fence, fence};
+
+use super::{Line, Owner, prefetch_to_write};
+
+/// The ring's shared words. All zero is new.
+#[repr(C)]
+pub(crate) struct FanLines {
+    /// How many messages were published.
+    published: Line<AtomicU64>,
+    /// The writer may be writing messages below this number.
+    claimed: Line<AtomicU64>,
+    notice: Line<Notice>,
+}
+
+/// Read often and written hardly ever.
+#[repr(C)]
+struct Notice {
+    closed: AtomicU32,
+    reserved: AtomicU32,
+    /// Bit 0: there may be gates. Above: how often one was set.
+    gates: AtomicU64,
+}
+
+const _: () = assert!(size_of::<FanLines>() == 384);
+
+/// What a reader tells others. Only the reader itself writes here, but for the gate.
+#[repr(C, align(128))]
+pub(crate) struct Cursor {
+    /// It is done with all messages below.
+    position: AtomicU64,
+    /// See [`Gate`].
+    gate: AtomicU64,
+    /// Where it began, and how many it missed since.
+    began: AtomicU64,
+    missed: AtomicU64,
+    /// Not zero: some reader follows this one.
+    followed: AtomicU32,
+}
+
+const _: () = assert!(size_of::<Cursor>() == 128);
+
+/// How a reader stands to the writer, in the two lowest bits of its gate; above: how often its cursor was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Gone = 0,
+    Open = 1,
+    /// The writer waits for it.
+    Gating = 2,
+    /// The writer has waited long enough.
+    ThrownOut = 3,
+}
+
+impl Gate {
+    fn of(bits: u64) -> Gate {
+        match bits & 3 {
+            0 => Gate::Gone,
+            1 => Gate::Open,
+            2 => Gate::Gating,
+            _ => Gate::ThrownOut,
+        }
+    }
+}
+
+/// A reader that is followed: its number, and which of those who had it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leader {
+    pub(crate) number: u32,
+    taken: u64,
+}
+
+/// What a cursor says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) position: u64,
+    pub(crate) gate: Gate,
+    pub(crate) read: u64,
+    pub(crate) missed: u64,
+}
+
+/// A ring in memory that somebody else owns.
+#[derive(Clone)]
+pub(crate) struct Fan {
+    lines: *const FanLines,
+    cursors: *const Cursor,
+    members: u32,
+    slots: *mut u8,
+    stride: usize,
+    capacity: u64,
+    /// Slots: the capacity and a chunk.
+    length: u64,
+    fenced: bool,
+}
+
+// SAFETY: everything is accessed through atomics.
+unsafe impl Send for Fan {}
+// SAFETY: as above.
+unsafe impl Sync for Fan {}
+
+/// How many messages are announced at once.
+pub(crate) fn chunk(capacity: u32) -> u32 {
+    (capacity / 8).clamp(1, 64)
+}
+
+/// The writer's own view.
+#[derive(Debug, Default)]
+pub(crate) struct Publishing {
+    /// The number of the next message.
+    pub(crate) next: u64,
+    index: u64,
+    /// Up to where it has claimed, and the gates let it.
+    limit: u64,
+}
+
+/// A reader's own view.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    /// The number of the next message.
+    pub(crate) position: u64,
+    index: u64,
+    /// Messages below are there.
+    ready: u64,
+}
+
+/// Why a reader gets nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoMessage {
+    Yet,
+    /// Closed, and all was read.
+    Closed,
+    /// So many were overwritten before they were read.
+    Missed(u64),
+    /// The reader it follows is gone, and all that one was done with was read.
+    LeaderGone,
+    Corrupt,
+}
+
+const PREFETCH_BYTES: usize = 256;
+
+impl Fan {
+    /// # Safety
+    /// `lines`, `members` cursors, and `capacity + chunk(capacity)` slots of `stride` bytes (aligned to eight) stay valid
+    /// and are used as a ring of these measures only, for as long as the ring is.
+    pub(crate) unsafe fn new(
+        lines: *const FanLines,
+        (cursors, members): (*const Cursor, u32),
+        (slots, stride): (*mut u8, usize),
+        capacity: u32,
+        fenced: bool,
+    ) -> Fan {
+        let length = u64::from(capacity) + u64::from(chunk(capacity));
+        Fan { lines, cursors, members, slots, stride, capacity: u64::from(capacity), length, fenced }
+    }
+
+    #[inline(always)]
+    fn lines(&self) -> &FanLines {
+        // SAFETY: valid by the contract of `new`; all of its fields are atomics.
+        unsafe { &*self.lines }
+    }
+
+    fn cursor(&self, number: u32) -> &Cursor {
+        assert!(number < self.members);
+        // SAFETY: within the table, by the contract of `new`.
+        unsafe { &*self.cursors.add(number as usize) }
+    }
+
+    fn cursors(&self) -> impl Iterator<Item = &Cursor> {
+        (0..self.members).map(|number| self.cursor(number))
+    }
+
+    #[inline(always)]
+    fn slot(&self, index: u64) -> *mut u8 {
+        debug_assert!(index < self.length);
+        // SAFETY: indexes are kept in views, which are private and wrap at the length.
+        unsafe { self.slots.add(index as usize * self.stride) }
+    }
+
+    #[inline(always)]
+    fn step(&self, index: u64) -> u64 {
+        if index + 1 < self.length { index + 1 } else { 0 }
+    }
+
+    pub(crate) fn fenced(&self) -> bool {
+        self.fenced
+    }
+
+    /// Between a side's own store and its look at the others' announcements; see [`super::one::One::order`].
+    #[inline(always)]
+    pub(crate) fn order(&self) {
+        if self.fenced {
+            fence(SeqCst);
+        } else {
+            compiler_fence(SeqCst);
+        }
+    }
+
+    /// How many messages were published.
+    pub(crate) fn published(&self) -> u64 {
+        self.lines().published.0.load(Acquire)
+    }
+
+    /// The oldest message that is kept for sure.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.published().saturating_sub(self.capacity)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lines().notice.0.closed.load(Acquire) != 0
+    }
+
+    /// Only the writer may: then nothing is published after it.
+    pub(crate) fn close(&self) {
+        self.lines().notice.0.closed.store(1, SeqCst);
+    }
+
+    /// The view of a new writer, which is the only one alive.
+    pub(crate) fn publishing(&self) -> Publishing {
+        let next = self.published();
+        // A predecessor may have claimed more than it published.
+        let limit = self.lines().claimed.0.load(Acquire).clamp(next, next.saturating_add(self.length - self.capacity));
+        Publishing { next, index: next % self.length, limit }
+    }
+
+    /// The slot to write the next message into. `None` if a gating reader stands in the way.
+    #[inline(always)]
+    pub(crate) fn claim(&self, mine: &mut Publishing) -> Option<*mut u8> {
+        if mine.next >= mine.limit && !self.claim_chunk(mine) {
+            return None;
+        }
+        let ahead = self.slots.wrapping_add(mine.index as usize * self.stride + PREFETCH_BYTES);
+        prefetch_to_write(ahead);
+        Some(self.slot(mine.index))
+    }
+
+    #[cold]
+    fn claim_chunk(&self, mine: &mut Publishing) -> bool {
+        let limit = mine.next.saturating_add(self.length - self.capacity);
+        let gates = &self.lines().notice.0.gates;
+        let mut seen = gates.load(SeqCst);
+        // What is announced is lost to readers that are so far behind. So not before the gates are open.
+        if !self.gates_are_open(seen, limit) {
+            return false;
+        }
+        loop {
+            self.lines().claimed.0.store(limit, SeqCst);
+            // Before anything is written, and before gates that were set meanwhile are looked at: see the head of this
+            // file.
+            fence(SeqCst);
+            let now = gates.load(SeqCst);
+            if now >> 1 == seen >> 1 {
+                mine.limit = limit;
+                return true;
+            }
+            seen = now;
+            if !self.gates_are_open(seen, limit) {
+                return false;
+            }
+        }
+    }
+
+    fn gates_are_open(&self, seen: u64, limit: u64) -> bool {
+        if seen & 1 == 0 {
+            return true;
+        }
+        let mut any = false;
+        for cursor in self.cursors() {
+            if Gate::of(cursor.gate.load(SeqCst)) == Gate::Gating {
+                any = true;
+                // Acquire: it has read what we are about to write over.
+                if cursor.position.load(Acquire).saturating_add(self.length) < limit {
+                    return false;
+                }
+            }
+        }
+        if !any {
+            // Fails if a gate was set meanwhile.
+            let _ = self.lines().notice.0.gates.compare_exchange(seen, seen & !1, SeqCst, Relaxed);
+        }
+        true
+    }
+
+    /// The gating readers in whose way the writer stands, as numbers.
+    pub(crate) fn in_the_way(&self, mine: &Publishing) -> Vec<u32> {
+        let limit = mine.next.saturating_add(self.length - self.capacity);
+        let holds = |number: &u32| {
+            let cursor = self.cursor(*number);
+            Gate::of(cursor.gate.load(SeqCst)) == Gate::Gating
+                && cursor.position.load(Acquire).saturating_add(self.length) < limit
+        };
+        (0..self.members).filter(holds).collect()
+    }
+
+    /// Publishes the message that was written into the claimed slot. Its number.
+    #[inline(always)]
+    pub(crate) fn publish(&self, mine: &mut Publishing) -> u64 {
+        let number = mine.next;
+        mine.next += 1;
+        mine.index = self.step(mine.index);
+        // Release: the message was written before anybody sees it.
+        self.lines().published.0.store(mine.next, Release);
+        number
+    }
+
+    /// A new reader's place, with the lock of its roster entry held.
+    pub(crate) fn enter(&self, number: u32, start: u64, gating: bool) -> Reading {
+        let cursor = self.cursor(number);
+        let mut position = start;
+        cursor.followed.store(0, Relaxed);
+        cursor.missed.store(0, Relaxed);
+        cursor.position.store(position, Relaxed);
+        let taken = (cursor.gate.load(Relaxed) >> 2).wrapping_add(1);
+        let gate = if gating { Gate::Gating } else { Gate::Open };
+        cursor.gate.store(taken << 2 | gate as u64, SeqCst);
+        if gating {
+            let _ = self.lines().notice.0.gates.fetch_update(SeqCst, SeqCst, |gates| Some(gates.wrapping_add(2) | 1));
+            fence(SeqCst);
+            // What the writer claimed before it saw the gate may be gone.
+            position = position.max(self.lines().claimed.0.load(SeqCst).saturating_sub(self.length));
+            cursor.position.store(position, Release);
+        }
+        cursor.began.store(position, Relaxed);
+        self.begin(position)
+    }
+
+    /// The view of one who is no member.
+    pub(crate) fn begin(&self, position: u64) -> Reading {
+        Reading { position, index: position % self.length, ready: position }
+    }
+
+    /// The reader goes: nobody waits for it any more.
+    pub(crate) fn leave(&self, number: u32) {
+        let cursor = self.cursor(number);
+        cursor.gate.store(cursor.gate.load(Relaxed) & !3, SeqCst);
+    }
+
+    /// The reader of that number is taken for dead: takes its gate away, if it is still its own and `is_dead` says so
+    /// once more. Returns whether it is gone.
+    pub(crate) fn reap(&self, owner: Owner, is_dead: impl FnOnce() -> bool) -> bool {
+        let gate = &self.cursor(u32::from(owner.0)).gate;
+        let seen = gate.load(SeqCst);
+        Gate::of(seen) == Gate::Gone || is_dead() && gate.compare_exchange(seen, seen & !3, SeqCst, Relaxed).is_ok()
+    }
+
+    /// The writer waits for that reader no longer.
+    pub(crate) fn throw_out(&self, number: u32) {
+        let gate = &self.cursor(number).gate;
+        let seen = gate.load(SeqCst);
+        if Gate::of(seen) == Gate::Gating {
+            let _ = gate.compare_exchange(seen, seen & !3 | Gate::ThrownOut as u64, SeqCst, Relaxed);
+        }
+    }
+
+    pub(crate) fn standing(&self, number: u32) -> Standing {
+        let cursor = self.cursor(number);
+        let (position, missed) = (cursor.position.load(Acquire), cursor.missed.load(Relaxed));
+        let read = position.wrapping_sub(cursor.began.load(Relaxed)).wrapping_sub(missed);
+        Standing { position, gate: Gate::of(cursor.gate.load(Acquire)), read, missed }
+    }
+
+    /// To follow the reader of that number, which is alive.
+    pub(crate) fn follow(&self, number: u32) -> Leader {
+        let cursor = self.cursor(number);
+        cursor.followed.store(1, SeqCst);
+        Leader { number, taken: cursor.gate.load(SeqCst) >> 2 }
+    }
+
+    /// The reader is done with all below its position. Whether somebody may wait to hear so.
+    #[inline(always)]
+    pub(crate) fn advance(&self, number: u32, mine: &Reading) -> bool {
+        let cursor = self.cursor(number);
+        // Release: the messages were read before the writer writes over them.
+        cursor.position.store(mine.position, Release);
+        cursor.followed.load(Relaxed) != 0 || Gate::of(cursor.gate.load(Relaxed)) == Gate::Gating
+    }
+
+    /// Whether the next message is there.
+    #[inline(always)]
+    pub(crate) fn look(&self, mine: &mut Reading, leaders: &[Leader]) -> Result<(), NoMessage> {
+        if mine.position < mine.ready { Ok(()) } else { self.look_again(mine, leaders) }
+    }
+
+    fn look_again(&self, mine: &mut Reading, leaders: &[Leader]) -> Result<(), NoMessage> {
+        // In this order: what was published before the close is there.
+        let closed = self.is_closed();
+        let published = self.published();
+        let (mut ready, mut gone) = (published, false);
+        for leader in leaders {
+            let cursor = self.cursor(leader.number);
+            let position = cursor.position.load(Acquire);
+            // After the position, which may be somebody else's by now.
+            fence(SeqCst);
+            let gate = cursor.gate.load(SeqCst);
+            if gate >> 2 == leader.taken {
+                ready = ready.min(position);
+                gone |= Gate::of(gate) == Gate::Gone && position <= mine.position;
+            } else {
+                (ready, gone) = (mine.position, true);
+            }
+        }
+        mine.ready = ready;
+        if mine.position < ready {
+            Ok(())
+        } else if gone {
+            Err(NoMessage::LeaderGone)
+        } else if closed && mine.position >= published {
+            Err(NoMessage::Closed)
+        } else {
+            Err(NoMessage::Yet)
+        }
+    }
+
+    /// The slot of the next message, which [`look`](Self::look) said is there. What is read from it counts only if
+    /// [`check`](Self::check) says so afterwards.
+    #[inline(always)]
+    pub(crate) fn next_slot(&self, mine: &Reading) -> *mut u8 {
+        self.slot(mine.index)
+    }
+
+    /// Whether what was read is whole; if so, the reader goes on to the next.
+    #[inline(always)]
+    pub(crate) fn check(&self, number: Option<u32>, mine: &mut Reading) -> Result<u64, NoMessage> {
+        fence(Acquire);
+        if self.lines().claimed.0.load(Relaxed) > mine.position.saturating_add(self.length) && !self.is_gating(number) {
+            return Err(self.missed(number, mine));
+        }
+        let read = mine.position;
+        mine.position += 1;
+        mine.index = self.step(mine.index);
+        Ok(read)
+    }
+
+    /// A reader for whom the writer still waits was not overtaken, whatever the writer would like to write next.
+    #[cold]
+    fn is_gating(&self, number: Option<u32>) -> bool {
+        number.is_some_and(|number| Gate::of(self.cursor(number).gate.load(SeqCst)) == Gate::Gating)
+    }
+
+    /// Goes on from the oldest message that is still there, if the next one is not.
+    #[cold]
+    fn missed(&self, number: Option<u32>, mine: &mut Reading) -> NoMessage {
+        let oldest = self.oldest();
+        let Some(missed) = oldest.checked_sub(mine.position).filter(|missed| *missed > 0) else {
+            return NoMessage::Corrupt;
+        };
+        (mine.position, mine.index, mine.ready) = (oldest, oldest % self.length, oldest);
+        if let Some(number) = number {
+            let counter = &self.cursor(number).missed;
+            counter.store(counter.load(Relaxed).wrapping_add(missed), Relaxed);
+        }
+        NoMessage::Missed(missed)
+    }
+}
