@@ -1,7 +1,7 @@
 //! What the ring and the gate are made of: atomics, fences, pauses, and the system's wait on a word.
 //!
 //! Ordinarily these are the machine's, and everything here is gone after compilation. With `--cfg loom` they are those of
-//! a model checker, which runs a program in every order that the memory model allows, and what the ring and the gate
+//! a model checker, which runs a program in the orders that the memory model allows, and what the ring and the gate
 //! are then made of is the very same code; see `weak`.
 //!
 //! Orderings that matter have a name here. A model run weakens one of them, by its name, and has to go wrong:

@@ -1,12 +1,13 @@
-//! The ring and the gate under a model checker: in every order of steps, and with every value that a load may
-//! return by the memory model. Built and run by `proof weak`, with `--cfg loom`.
+//! The ring and the gate under a model checker: in many orders of steps, and with every value that a load may return
+//! by the memory model. Built and run by `proof weak`, with `--cfg loom`.
 //!
 //! What is run is the code itself. A message is a cell that the checker watches: whoever touches one without
 //! everything that was done with it before *having happened before* is reported, whatever value there was.
 //!
 //! What the checker can't see: a load that takes place later than a store behind it in the same thread (it runs each
 //! thread in its order), more than seven values of a word, and more than a few threads. Models that would take too long
-//! are bounded by how often a thread is interrupted where it could have gone on; each says so.
+//! are bounded by how often a thread is interrupted where it could have gone on; each says so. Such a bound hides things:
+//! within two interruptions no model missed the release of a batch's stamps, within three one does.
 
 mod deaths;
 mod many;
