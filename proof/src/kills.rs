@@ -13,7 +13,7 @@ use handover::{Error, Queue, Role};
 
 use crate::children;
 use crate::report::Verdict;
-use crate::scenes::{Content, MEMBERS, Operation, Ring, State, Wide, options, outcomes};
+use crate::scenes::{BATCH, Content, MEMBERS, Operation, Ring, State, Wide, options, outcomes};
 use crate::step::{Shared, Stepped, stay_on};
 use crate::survivors::{Broken, Discovery, HOLD_UP, Ledger, Stage};
 
@@ -220,6 +220,19 @@ impl<'a> Play<'a> {
             let (under_way, finished) =
                 outcomes(operation, self.scene.ring, self.scene.capacity, content, first_number(nth));
             after.extend(if returned { finished } else { under_way });
+            // What one held who was killed just now comes first only when somebody has noticed.
+            if nth > 0 && operation == Operation::Pop {
+                let unnoticed = content.new_ones_first();
+                let (under_way, finished) =
+                    outcomes(operation, self.scene.ring, self.scene.capacity, &unnoticed, first_number(nth));
+                after.extend(if returned { finished } else { under_way }.iter().map(Content::old_ones_first));
+            }
+        }
+        // A batch that has to step over voids on its way is several claims, each of which is whole.
+        if operation == Operation::PushBatch && matches!(self.scene.state, State::Void | State::Voids) && !returned {
+            let whole = after.last().cloned().unwrap_or_default();
+            let parts = (1..BATCH).map(|less| whole.but_the_last(less));
+            after.extend(parts.collect::<Vec<_>>());
         }
         self.possible = after;
     }
@@ -591,8 +604,17 @@ fn reapers() -> Vec<Scene> {
                 Scene { before, behind, ..Scene::new(reaper, Ring::Many, capacity, state) }
             };
             let room = state == State::Empty || state == State::Wrapping && operation == Push;
-            scenes.push(reaper(AttachConsumer, false));
+            // Most of it is looking through a table, in loops.
+            scenes.push(Scene { every: 100, stride: 5, ..reaper(AttachConsumer, false) });
             scenes.push(reaper(Pop, room));
+            if scenes.len() % 6 == 2 {
+                // The reaper is killed, too, wherever it has just changed something, and the next as well.
+                let first = reaper(AttachConsumer, false);
+                for reaped in Way::of(&first).changes {
+                    let before = vec![(operation, at), (AttachConsumer, reaped)];
+                    scenes.push(Scene { before, every: 0, stride: 23, ..first.clone() });
+                }
+            }
         }
     }
     scenes
@@ -740,7 +762,7 @@ fn named() -> Vec<Scene> {
         (OpenOrCreate, State::Single),
         (Leave, State::Single),
     ];
-    rows.map(|(operation, state)| Scene { every: 2000, stride: 5, ..Scene::new(operation, Ring::Many, 3, state) })
+    rows.map(|(operation, state)| Scene { every: 100, stride: 499, ..Scene::new(operation, Ring::Many, 3, state) })
         .to_vec()
 }
 
@@ -791,7 +813,7 @@ pub fn kills(extent: &Extent) -> Vec<Verdict> {
         "Killed after every instruction: {sum} points in {} s, each {}: found by a newcomer, and by those who were \
          there. {MANY_MESSAGES} messages follow each of the first kind and the last of the second, one and a half laps \
          each other one. Of create, open, open-or-create and leave: each of the first 100, both sides of each system \
-         call, and each 499th, once. Tried again: {late} times since something came later than {HOLD_UP:?}, {} since the operation \
+         call, and each 499th, once; of attach-consumer behind a killed one: each of the first 100, then each fifth; behind a killed one that reaped: each 23rd. Tried again: {late} times since something came later than {HOLD_UP:?}, {} since the operation \
          went another way. Longest hold-up: {:.1} ms",
         begun.elapsed().as_secs(),
         if extent.short { "once, in turns" } else { "twice" },
@@ -804,7 +826,11 @@ pub fn kills(extent: &Extent) -> Vec<Verdict> {
 fn progress(scene: &Scene, outcome: &Outcome, begun: Instant) {
     if std::io::stderr().is_terminal() || std::env::var_os("PROOF_PROGRESS").is_some() {
         let took = begun.elapsed().as_secs();
-        let _ = writeln!(std::io::stderr(), "{took} s: {}: {} points", scene.name(), outcome.points);
+        let (points, broken) = (outcome.points, outcome.broken.len());
+        let _ = writeln!(std::io::stderr(), "{took} s: {}: {points} points, {broken} broken", scene.name());
+        for broken in &outcome.broken {
+            let _ = writeln!(std::io::stderr(), "  {broken}");
+        }
     }
 }
 

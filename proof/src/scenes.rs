@@ -194,6 +194,30 @@ impl Content {
         Content { waiting: self.waiting.iter().skip(count).copied().collect(), closed: self.closed }
     }
 
+    /// Those that nobody has had, before the others.
+    pub fn new_ones_first(&self) -> Content {
+        let mut content = self.clone();
+        content.waiting.make_contiguous().sort_by_key(|(_, deliveries)| *deliveries > 0);
+        content
+    }
+
+    /// Those that were handed out, before the others, the oldest first.
+    pub fn old_ones_first(&self) -> Content {
+        let mut content = self.clone();
+        content.waiting.make_contiguous().sort_by_key(|(number, deliveries)| match deliveries {
+            0 => (1, 0),
+            _ => (0, *number),
+        });
+        content
+    }
+
+    /// Without so many of the last, which were pushed together.
+    pub fn but_the_last(&self, less: usize) -> Content {
+        let mut content = self.clone();
+        content.waiting.truncate(self.waiting.len().saturating_sub(less));
+        content
+    }
+
     /// Its first messages were handed out and not finished.
     fn handed_out(&self, count: usize) -> Content {
         let mut content = self.clone();

@@ -39,13 +39,19 @@ pub enum Discovery {
     Old,
 }
 
+enum Handle {
+    Producer(Producer<Wide>),
+    Consumer(Consumer<Wide>),
+}
+
 /// A message with its deliveries, or why there is none.
 type Got = Result<(u64, u32), String>;
 
 /// A survivor that is asleep while the other one dies.
 struct Sleeper {
     side: Side,
-    thread: JoinHandle<()>,
+    /// Gives its handle back.
+    thread: JoinHandle<Handle>,
     /// What it got, with the number of deliveries, or 0; and when.
     woken: mpsc::Receiver<(Got, Instant)>,
     asleep_since: Instant,
@@ -230,6 +236,7 @@ impl Stage {
                     Err(error) => Err(error.to_string()),
                 };
                 let _ = said.send((what, Instant::now()));
+                Handle::Consumer(consumer)
             };
             (Side::Popping, thread::spawn(sleep))
         } else {
@@ -239,6 +246,7 @@ impl Stage {
                 let pushed = producer.push_timeout(wide(number), 4 * PATIENCE);
                 let what = pushed.map(|()| (number, 0)).map_err(|refused| refused.error.to_string());
                 let _ = said.send((what, Instant::now()));
+                Handle::Producer(producer)
             };
             (Side::Pushing(number), thread::spawn(sleep))
         };
@@ -353,10 +361,13 @@ impl Stage {
             return broken(if closed { "closed by nobody" } else { "a close that returned is not seen" });
         }
         let dead = Instant::now();
-        if self.producers.is_empty() && discovery == Discovery::Newcomer {
+        // The only one of a kind may be the one that sleeps.
+        let asleep = self.sleeper.as_ref().map(|sleeper| &sleeper.side);
+        let (pushing, popping) = (matches!(asleep, Some(Side::Pushing(_))), matches!(asleep, Some(Side::Popping)));
+        if self.producers.is_empty() && !pushing && (popping || discovery == Discovery::Newcomer) {
             self.attach_producer()?;
         }
-        if self.consumers.is_empty() {
+        if self.consumers.is_empty() && !popping {
             self.attach_consumer()?;
         } else if self.ring == Ring::Many && discovery == Discovery::Newcomer {
             self.attach_consumer()?;
@@ -364,21 +375,35 @@ impl Stage {
             self.consumers.swap(0, newcomer);
         }
         let mut drained = Vec::new();
-        let sleeper = self.sleeper.take();
-        let mut still_asleep = false;
-        if let Some(sleeper) = &sleeper {
-            still_asleep = self.await_sleeper(sleeper, dead, &mut drained, &mut possible)?;
+        let mut sleeper = self.sleeper.take();
+        if let Some(asleep) = &sleeper {
+            let still_asleep = self.await_sleeper(asleep, dead, &mut drained, &mut possible)?;
+            if !still_asleep {
+                self.take_back(sleeper.take());
+            } else if self.consumers.is_empty() {
+                // The only consumer: nothing had come, and it wakes when something does.
+                let number = self.fresh();
+                self.producers[0]
+                    .try_push(wide(number))
+                    .map_err(|refused| Broken::Promise(format!("push for a sleeper: {}", refused.error)))?;
+                possible.iter_mut().for_each(|content| content.waiting.push_back((number, 0)));
+                if self.await_sleeper(asleep, Instant::now(), &mut drained, &mut possible)? {
+                    return Err(Broken::Late("a sleeper did not wake for a message".into()));
+                }
+                if drained[0].0 != number {
+                    return Err(Broken::Late("a consumer slept on though a message waited".into()));
+                }
+                self.take_back(sleeper.take());
+            }
         }
-        if let Some(Sleeper { side: Side::Pushing(number), .. }) = &sleeper
-            && still_asleep
-        {
+        if let Some(Sleeper { side: Side::Pushing(number), .. }) = &sleeper {
             // It gets room by the drain, and its message may come in the same.
             let with = possible.iter().map(|content| content.with([*number])).collect::<Vec<_>>();
             possible.extend(with);
         }
         let sure = self.drain(&possible, &mut drained, closed, discovery)?;
         if let Some(sleeper) = sleeper {
-            self.wake_sleeper(sleeper, still_asleep, &drained)?;
+            self.wake_sleeper(sleeper, &drained)?;
         }
         if self.producers.is_empty() {
             self.attach_producer()?;
@@ -432,13 +457,17 @@ impl Stage {
         Ok(false)
     }
 
-    /// Behind the drain: whoever still slept had no reason to wake, and wakes as soon as it has one.
-    fn wake_sleeper(&mut self, sleeper: Sleeper, still_asleep: bool, drained: &[(u64, u32)]) -> Result<(), Broken> {
-        let joined = |sleeper: Sleeper| sleeper.thread.join().expect("a sleeper that does not panic");
-        if !still_asleep {
-            joined(sleeper);
-            return Ok(());
+    /// The handle of a sleeper that has woken.
+    fn take_back(&mut self, sleeper: Option<Sleeper>) {
+        match sleeper.map(|sleeper| sleeper.thread.join().expect("a sleeper that does not panic")) {
+            Some(Handle::Producer(producer)) => self.producers.push(producer),
+            Some(Handle::Consumer(consumer)) => self.consumers.push(consumer),
+            None => {}
         }
+    }
+
+    /// Behind the drain: whoever still slept had no reason to wake, and wakes as soon as it has one.
+    fn wake_sleeper(&mut self, sleeper: Sleeper, drained: &[(u64, u32)]) -> Result<(), Broken> {
         let lost = match sleeper.side {
             Side::Popping => !drained.is_empty(),
             Side::Pushing(own) => {
@@ -464,7 +493,7 @@ impl Stage {
         } else if self.content.waiting.back() != Some(&what) {
             return broken(format!("a sleeper got {what:?}"));
         }
-        joined(sleeper);
+        self.take_back(Some(sleeper));
         if lost {
             return Err(Broken::Late(format!("a survivor slept on for {HOLD_UP:?} though it could go on")));
         }

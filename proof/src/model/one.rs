@@ -294,9 +294,14 @@ impl One {
                 if self.has(Mutant::HeldNotNoted) { At::Read { nth: 0 } } else { At::NoteHeld }
             }
             Some(Op::Batch) if !self.has(Mutant::ShownNotNoted) => At::NoteShown,
-            _ if self.has(Mutant::HeadFirst) => At::StoreHead,
+            _ if self.is_head_first(op) => At::StoreHead,
             _ => At::Read { nth: 0 },
         };
+    }
+
+    /// In the mutant: of what is shown in place, the head moves last all the same.
+    fn is_head_first(&self, op: Option<Op>) -> bool {
+        self.has(Mutant::HeadFirst) && matches!(op, Some(Op::Pop | Op::Drain))
     }
 
     fn writing(&self, state: &mut State, m: usize) {
@@ -520,7 +525,7 @@ impl One {
             At::Read { nth } => self.read(state, m, nth),
             At::StoreHead => {
                 let run = state.members[m].run;
-                if self.has(Mutant::HeadFirst) {
+                if self.is_head_first(self.op(state, m)) {
                     state.head += run;
                     next!(At::Read { nth: 0 });
                 } else {
@@ -615,9 +620,9 @@ impl One {
 
     fn read(&self, state: &mut State, m: usize, nth: u8) {
         let run = state.members[m].run;
-        let first = if self.has(Mutant::HeadFirst) { state.head - run } else { state.head };
-        let (message, whole) = state.contents[usize::from((first + nth) % self.plan.capacity)];
         let op = self.op(state, m);
+        let first = if self.is_head_first(op) { state.head - run } else { state.head };
+        let (message, whole) = state.contents[usize::from((first + nth) % self.plan.capacity)];
         let in_place = matches!(op, Some(Op::Receive | Op::HandBack));
         // In place, this delivery is counted already.
         let marked = state.members[m].deliveries > u8::from(in_place);
@@ -635,7 +640,7 @@ impl One {
             // It is where it was, and its deliveries are known.
             member.run = 0;
             self.next_op(state, m);
-        } else if self.has(Mutant::HeadFirst) {
+        } else if self.is_head_first(op) {
             self.take(state, first, run);
             self.released(state, m);
         } else {
