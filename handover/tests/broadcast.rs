@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{Child, Name, eventually, heard, say, task};
 use handover::broadcast::{Broadcast, Options, Patience, Start, Watcher, inspect};
-use handover::{Error, Postcard, Queue, Wait};
+use handover::{Error, Queue, Wait};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// A message that shows whether it is whole.
@@ -228,7 +228,7 @@ fn batches_come_whole_and_in_order_and_stop_before_a_gap() {
 }
 
 #[test]
-fn bytes_and_serde_messages_are_broadcast() {
+fn bytes_are_broadcast() {
     let lines = Options::new(4).message_max(8).anonymous::<[u8]>().expect("memory");
     let (mut writer, mut reader) = (lines.writer().expect("one"), lines.reader(Start::Oldest).expect("one"));
     writer.publish(b"").expect("open");
@@ -238,7 +238,12 @@ fn bytes_and_serde_messages_are_broadcast() {
     assert_eq!(refused.message, b"123456789");
     assert_eq!(reader.next().expect("the first").message, b"");
     assert_eq!(reader.next().expect("the second").message, b"12345678");
-    let words = Options::new(4).message_max(100).anonymous::<Postcard<Vec<String>>>().expect("memory");
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn serde_messages_are_broadcast() {
+    let words = Options::new(4).message_max(100).anonymous::<handover::Postcard<Vec<String>>>().expect("memory");
     let (mut writer, mut reader) = (words.writer().expect("one"), words.reader(Start::Oldest).expect("one"));
     writer.publish(&vec!["a".into(), "b".into()]).expect("open");
     assert_eq!(reader.next().expect("it").message, ["a", "b"]);

@@ -1,5 +1,5 @@
 //! Weak memory: the library's own ring and gate under a model checker, and once more with one ordering weakened at a
-//! time, which has to go wrong. Orderings that have a name in the library and are not in [`MUTANTS`] are weakened by
+//! time, which has to go wrong. Orderings that have a name in the library and are not in `MUTANTS` are weakened by
 //! nobody here: no model is known to need them.
 //!
 //! The models are tests inside the library (`handover/src/weak`), as they need what users do not see. They exist only in a

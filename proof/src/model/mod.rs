@@ -1,7 +1,7 @@
 //! Every interleaving: the protocol as a model, and every order of its steps, with deaths between any two of them.
 //!
-//! [`many`] is the ring of many with roster and gates, [`one`] the ring of one. Stateright's checker visits every state
-//! and looks for broken promises; [`liveness`] searches the same graph for states in which somebody is stuck.
+//! `many` is the ring of many with roster and gates, `one` the ring of one. Stateright's checker visits every state
+//! and looks for broken promises; `liveness` searches the same graph for states in which somebody is stuck.
 //! [`Mutant`]s show that both would find something: each leaves out or changes one step of the protocol.
 
 mod liveness;
