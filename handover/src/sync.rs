@@ -4,8 +4,9 @@
 //! a model checker, which runs a program in the orders that the memory model allows, and what the ring and the gate
 //! are then made of is the very same code; see `weak`.
 //!
-//! Orderings that matter have a name here. A model run weakens one of them, by its name, and has to go wrong:
-//! that shows both that the ordering is needed and that the models would notice its absence.
+//! Orderings that matter have a name here. A model run can weaken one of them, by its name. Where it then goes wrong, that
+//! shows both that the ordering is needed and that the models would notice its absence; `proof weak` lists for which it
+//! does. For the others the models are too small, or the ordering is stronger than it need be: nobody knows yet which.
 
 #[cfg(not(loom))]
 pub(crate) use machine::*;
