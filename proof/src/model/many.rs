@@ -1067,6 +1067,17 @@ impl Many {
         state.messages.iter().filter(|message| message.committed && !message.taken).count()
     }
 
+    /// Whether there is no room for a push until somebody receives: the slot at the tail holds a message that nobody
+    /// has. That may be an orphan in a ring that has room elsewhere: positions are not passed over.
+    fn is_full(&self, state: &State) -> bool {
+        let index = self.index(state.tail.position);
+        match state.stamps[index].slot {
+            Slot::Orphan(_) => true,
+            Slot::Full => state.tail.position - state.head.position == self.scenario.capacity,
+            _ => false,
+        }
+    }
+
     /// Whether everybody alive is done, or waits for what can't be had.
     fn is_over(&self, state: &State) -> bool {
         state.members[..self.members()].iter().all(|member| {
@@ -1075,13 +1086,9 @@ impl Many {
                     None => true,
                     Some(Frame::TakeNumber) => self.free_numbers(state).next().is_none(),
                     Some(Frame::Idle | Frame::Asleep { .. }) => {
-                        let owed = self.owed(state);
-                        !self.closed(state)
-                            && if member.side == Side::Pop {
-                                owed == 0
-                            } else {
-                                owed == usize::from(self.scenario.capacity)
-                            }
+                        let in_vain =
+                            if member.side == Side::Pop { self.owed(state) == 0 } else { self.is_full(state) };
+                        !self.closed(state) && in_vain
                     }
                     Some(_) => false,
                 }

@@ -68,7 +68,7 @@ pub enum Bounds {
     Short,
     /// Some minutes.
     Usual,
-    /// Hours, and some tens of gigabytes.
+    /// As long as it takes: tens of millions of states each, and gigabytes of memory.
     Deep,
 }
 
