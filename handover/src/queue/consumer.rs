@@ -191,6 +191,10 @@ impl<M: Message + ?Sized> Consumer<M> {
         self.note_redelivery(&run);
         if let Ring::One(one) = &self.ring {
             one.note_shown(&self.consuming, &run);
+            if run.deliveries > 0 {
+                // Alone in its run: the count goes on.
+                one.note_held(&mut self.consuming);
+            }
         }
         let max = super::message_max(&self.core.measures);
         let mut batch = Batch { consumer: self, run, read: 0 };
