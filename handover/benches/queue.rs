@@ -21,12 +21,14 @@ mod queue {
     pub mod endpoints;
     pub mod idle;
     pub mod latency;
+    pub mod load;
     pub mod machine;
     pub mod memory;
     pub mod processes;
     pub mod race;
     pub mod recovery;
     pub mod report;
+    pub mod roles;
     pub mod settings;
     pub mod statistics;
     pub mod throughput;
@@ -44,7 +46,7 @@ static ALLOCATOR: queue::allocations::Counting = queue::allocations::Counting;
 
 fn main() {
     if processes::is_child() {
-        return processes::be_child();
+        return processes::be_child(queue::roles::Role::work);
     }
     let settings = match settings::from_arguments(std::env::args().skip(1)) {
         Ok(Some(settings)) => settings,

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use handover::{Options, Queue};
 
 use super::board::Board;
-use super::endpoints::{Batch, Drain, Feed, Handover, Line, Load, Tally};
-use super::processes::{self, Role, Team};
-use super::race::{Effort, Outcome, between_threads, share_of};
+use super::endpoints::{Batch, Handover};
+use super::load::{Line, Load, Tally};
+use super::processes::{self, Team};
+use super::race::{Drain, Effort, Feed, Outcome, between_threads, share_of};
+use super::roles::Role;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {

@@ -5,81 +5,10 @@ use std::sync::Arc;
 use std::thread;
 
 use handover::{Consumer, Error, Message, Producer};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::board::Board;
-
-/// A message that carries a number.
-pub trait Load: Copy + Send + FromBytes + IntoBytes + Immutable + 'static {
-    fn of(number: u64) -> Self;
-    /// Of every word of it, so that all of it has to come across.
-    fn sum(self) -> u64;
-}
-
-impl Load for u64 {
-    #[inline(always)]
-    fn of(number: u64) -> u64 {
-        number
-    }
-
-    #[inline(always)]
-    fn sum(self) -> u64 {
-        self
-    }
-}
-
-/// A message of 64 bytes, a cache line of its own: each queue then shows its best.
-#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable)]
-#[repr(C, align(64))]
-pub struct Line([u64; 8]);
-
-impl Load for Line {
-    #[inline(always)]
-    fn of(number: u64) -> Line {
-        Line([number; 8])
-    }
-
-    #[inline(always)]
-    fn sum(self) -> u64 {
-        self.0.into_iter().fold(0, u64::wrapping_add)
-    }
-}
-
-/// What came across.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub count: u64,
-    pub sum: u64,
-}
-
-impl Tally {
-    /// Of the messages that carry these numbers.
-    pub fn of<L: Load>(numbers: Range<u64>) -> Tally {
-        let count = numbers.end - numbers.start;
-        let sum = (u128::from(numbers.start) + u128::from(numbers.end)).wrapping_sub(1) * u128::from(count) / 2;
-        Tally { count, sum: (sum as u64).wrapping_mul(L::of(1).sum()) }
-    }
-
-    pub fn with(self, other: Tally) -> Tally {
-        Tally { count: self.count + other.count, sum: self.sum.wrapping_add(other.sum) }
-    }
-
-    #[inline(always)]
-    fn add(&mut self, message: impl Load) {
-        self.count += 1;
-        self.sum = self.sum.wrapping_add(message.sum());
-    }
-}
-
-pub trait Feed: Send {
-    /// Pushes a message for each number; the last producer to end says so to the consumers.
-    fn feed(self, numbers: Range<u64>);
-}
-
-pub trait Drain: Send {
-    /// Pops until all producers have ended and nothing is left.
-    fn drain(self) -> Tally;
-}
+use super::load::{Load, Tally};
+use super::race::{Drain, Feed};
 
 /// Messages in a batch; 1 is pushed and popped singly.
 pub type Batch = usize;
@@ -132,12 +61,12 @@ where
         let end = loop {
             if self.batch == 1 {
                 match self.end.pop() {
-                    Ok(message) => tally.add(message),
+                    Ok(message) => tally.add(&message),
                     Err(error) => break error,
                 }
             } else {
                 match self.end.pop_batch(&mut messages, self.batch) {
-                    Ok(_) => messages.drain(..).for_each(|message| tally.add(message)),
+                    Ok(_) => messages.drain(..).for_each(|message| tally.add(&message)),
                     Err(error) => break error,
                 }
             }
@@ -163,7 +92,7 @@ impl<L: Load> Drain for crossbeam_channel::Receiver<L> {
     fn drain(self) -> Tally {
         let mut tally = Tally::default();
         while let Ok(message) = self.recv() {
-            tally.add(message);
+            tally.add(&message);
         }
         tally
     }
@@ -188,7 +117,7 @@ macro_rules! crossfire_ends {
             fn drain(self) -> Tally {
                 let mut tally = Tally::default();
                 while let Ok(message) = self.recv() {
-                    tally.add(message);
+                    tally.add(&message);
                 }
                 tally
             }
@@ -219,7 +148,7 @@ impl<L: Load> Drain for rtrb::Consumer<L> {
         let mut tally = Tally::default();
         loop {
             match self.pop() {
-                Ok(message) => tally.add(message),
+                Ok(message) => tally.add(&message),
                 // Asked in this order: what was pushed before the producer went is still to be had.
                 Err(_) if self.is_abandoned() && self.is_empty() => return tally,
                 Err(_) => thread::yield_now(),

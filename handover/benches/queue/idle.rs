@@ -9,8 +9,9 @@ use handover::{Options, Queue, Wait};
 use super::aims::{Aims, Bound};
 use super::board::Board;
 use super::machine::{self, CpuClock};
-use super::processes::{self, Role, Team};
+use super::processes::{self, Team};
 use super::report::{Report, Table};
+use super::roles::Role;
 use super::settings::Settings;
 use super::statistics::Sample;
 

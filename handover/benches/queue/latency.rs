@@ -21,8 +21,9 @@ use super::aims::{Aims, Bound};
 use super::board::Board;
 use super::cases::{Between, options};
 use super::machine;
-use super::processes::{self, Role, Team};
+use super::processes::{self, Team};
 use super::report::{Report, Table};
+use super::roles::Role;
 use super::settings::Settings;
 use super::statistics::{Sample, show};
 

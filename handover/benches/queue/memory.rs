@@ -8,7 +8,7 @@ use handover::{Consumer, InPlace, Message, Options, Producer, Shareable};
 use super::aims::{Aims, Bound};
 use super::allocations;
 use super::cases::options;
-use super::endpoints::Line;
+use super::load::Line;
 use super::report::{Report, Table};
 
 fn length<M: Shareable>(options: &Options) -> u64 {

@@ -2,6 +2,7 @@
 //! descriptors of what it shares with its parent. They die with their parent.
 
 use std::env;
+use std::fmt::Debug;
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::process::{Child, Command, Stdio};
@@ -9,39 +10,13 @@ use std::process::{Child, Command, Stdio};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use super::{cases, idle, latency, recovery};
-
 const JOB: &str = "HANDOVER_BENCH_JOB";
 const DESCRIPTORS: &str = "HANDOVER_BENCH_DESCRIPTORS";
-
-/// What a child can be started for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    Endpoint,
-    Answerer,
-    Idler,
-    Victim,
-    Survivor,
-}
-
-impl Role {
-    const ALL: [Role; 5] = [Role::Endpoint, Role::Answerer, Role::Idler, Role::Victim, Role::Survivor];
-
-    fn work(self, numbers: &[u64]) {
-        match self {
-            Role::Endpoint => cases::work_in_child(numbers),
-            Role::Answerer => latency::answer_in_child(numbers),
-            Role::Idler => idle::idle_in_child(numbers),
-            Role::Victim => recovery::hold_in_child(numbers),
-            Role::Survivor => recovery::survive_in_child(numbers),
-        }
-    }
-}
 
 /// The children of one run. Killed when it goes, if they have not ended.
 pub struct Team {
     descriptors: Vec<OwnedFd>,
-    children: Vec<Child>,
+    pub children: Vec<Child>,
 }
 
 impl Team {
@@ -54,7 +29,7 @@ impl Team {
     }
 
     /// Only from the main thread: children die with the thread that started them.
-    pub fn enlist(&mut self, role: Role, numbers: &[u64]) -> &mut Child {
+    pub fn enlist(&mut self, role: impl Debug, numbers: &[u64]) -> &mut Child {
         let joined = |numbers: &mut dyn Iterator<Item = String>| numbers.collect::<Vec<_>>().join(" ");
         let job = format!("{role:?} {}", joined(&mut numbers.iter().map(u64::to_string)));
         let child = Command::new(env::current_exe().expect("this program's path"))
@@ -94,26 +69,30 @@ pub fn is_child() -> bool {
     env::var_os(JOB).is_some()
 }
 
-pub fn be_child() {
+/// Does what this child was started for: `work` is told the role's name and the numbers.
+pub fn be_child(work: impl FnOnce(&str, &[u64])) {
     set_parent_process_death_signal(Some(Signal::KILL)).expect("a signal");
     let job = env::var(JOB).expect("a child's job");
     let mut words = job.split_whitespace();
     let name = words.next().unwrap_or_default();
     let numbers: Vec<u64> = words.map(|word| word.parse().expect("a number")).collect();
-    let role = Role::ALL.into_iter().find(|role| format!("{role:?}") == name).expect("a role");
-    role.work(&numbers);
+    work(name, &numbers);
 }
 
 /// What the parent handed to this child, in its order. To be called once.
 pub fn handed_over<const N: usize>() -> [OwnedFd; N] {
+    all_handed_over().try_into().expect("as many as the job needs")
+}
+
+/// The same, where how many they are is not known beforehand.
+pub fn all_handed_over() -> Vec<OwnedFd> {
     let numbers = env::var(DESCRIPTORS).expect("a child's descriptors");
-    let descriptors: Vec<OwnedFd> = numbers
+    numbers
         .split_whitespace()
         .map(|number| {
             let number: RawFd = number.parse().expect("a number");
             // SAFETY: the parent left it open for this process, where nothing else uses it: this is called once.
             unsafe { OwnedFd::from_raw_fd(number) }
         })
-        .collect();
-    descriptors.try_into().expect("as many as the job needs")
+        .collect()
 }

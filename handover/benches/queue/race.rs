@@ -1,11 +1,22 @@
 //! One run: endpoints that start together, what each of them did, and whether it adds up.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
 
 use super::board::Board;
-use super::endpoints::{Drain, Feed, Load, Tally};
+use super::load::{Load, Tally};
 use super::machine;
+
+pub trait Feed: Send {
+    /// Pushes a message for each number; the last producer to end says so to the consumers.
+    fn feed(self, numbers: Range<u64>);
+}
+
+pub trait Drain: Send {
+    /// Pops until all producers have ended and nothing is left.
+    fn drain(self) -> Tally;
+}
 
 /// What one endpoint did, from when to when, on the clock that all processes share.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +73,7 @@ impl Outcome {
 }
 
 /// The numbers that one of several producers sends.
-pub fn share_of(messages: u64, producers: usize, nth: usize) -> std::ops::Range<u64> {
+pub fn share_of(messages: u64, producers: usize, nth: usize) -> Range<u64> {
     let start = |nth: usize| (u128::from(messages) * nth as u128 / producers as u128) as u64;
     start(nth)..start(nth + 1)
 }

@@ -49,7 +49,7 @@ impl Table {
 
 #[derive(Default)]
 pub struct Report {
-    markdown: Vec<String>,
+    pub markdown: Vec<String>,
 }
 
 impl Report {

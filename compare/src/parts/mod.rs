@@ -1,0 +1,49 @@
+//! What is measured, a part in a file.
+
+pub mod latency;
+pub mod throughput;
+pub mod upkeep;
+
+use crate::contenders::{ALL, Entry, Side};
+use crate::plan::{Cell, Plan, Work};
+use crate::runs::Results;
+use crate::settings::Settings;
+use crate::shared::report::Report;
+
+/// A plan for everybody who fits into the cell and is wanted.
+pub fn plans_for(
+    settings: &Settings,
+    cell: Cell,
+    work: Work,
+    batch: usize,
+    pins: &[bool],
+    wanted: impl Fn(&Entry) -> bool,
+) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for &pin in pins {
+        for entry in ALL.iter().filter(|entry| entry.fits(&cell, &work) && wanted(entry)) {
+            if settings.includes_contender(entry) {
+                plans.push(Plan { entry, cell, batch, pin, work });
+            }
+        }
+    }
+    plans
+}
+
+/// Servers are asked about tasks only, and what the machine can do where it is a limit.
+pub fn is_queue(entry: &Entry) -> bool {
+    matches!(entry.side, Side::Ours | Side::Peer)
+}
+
+/// Who does not run, under the tables that are about it.
+pub fn note(report: &mut Report, results: &Results) {
+    let refusals = results.refusals();
+    if !refusals.is_empty() {
+        report.text(&format!("Not measured: {}.", refusals.join("; ")));
+    }
+}
+
+/// How endpoints are placed, in titles.
+pub fn placed(pin: bool) -> &'static str {
+    if pin { "pinned to the processors in turn" } else { "not pinned" }
+}
