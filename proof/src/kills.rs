@@ -215,10 +215,16 @@ impl<'a> Play<'a> {
     fn kill(&mut self, nth: usize, operation: Operation) {
         self.victims[nth].kill();
         let returned = self.victims[nth].returned();
+        // What the program has seen comes marked, or not at all.
+        let seen = self.victims[nth].page().seen.load(SeqCst) != 0;
         let mut after = Vec::new();
         for content in &self.possible {
-            let (under_way, finished) =
+            let (mut under_way, finished) =
                 outcomes(operation, self.scene.ring, self.scene.capacity, content, first_number(nth));
+            if seen {
+                // The first of them is as it was before.
+                under_way.remove(0);
+            }
             after.extend(if returned { finished } else { under_way });
             // What one held who was killed just now comes first only when somebody has noticed.
             if nth > 0 && operation == Operation::Pop {
@@ -495,7 +501,7 @@ pub fn stops(extent: &Extent) -> Vec<Verdict> {
     all.retain(|scene| !scene.asleep && extent.only.as_ref().is_none_or(|only| scene.name().contains(only)));
     for scene in &mut all {
         // Where the way is long, most of it is waiting or searching, in loops.
-        (scene.every, scene.stride) = if extent.short { (0, 7) } else { (300, 7) };
+        (scene.every, scene.stride) = if extent.short { (0, SHORT_STRIDE) } else { (300, 7) };
     }
     let begun = Instant::now();
     let outcomes = in_parallel(extent.jobs, all.len(), |nth| {
@@ -507,11 +513,20 @@ pub fn stops(extent: &Extent) -> Vec<Verdict> {
     let again: u64 = outcomes.iter().map(|outcome| outcome.again).sum();
     let title = format!(
         "Stopped after {}, while others go on: {sum} points in {} s. Tried again: {again}",
-        if extent.short { "each seventh instruction" } else { "each of the first 300 instructions, then each seventh" },
+        if extent.short {
+            format!("each {SHORT_STRIDE}th instruction")
+        } else {
+            "each of the first 300 instructions, then each seventh".into()
+        },
         begun.elapsed().as_secs()
     );
     vec![table(title, "stops", &all, outcomes)]
 }
+
+/// Without optimisation the ways are some ten times as long, and not those that are used.
+const DEBUG: bool = cfg!(debug_assertions);
+/// In the short form, one of so many instructions where not all are tried.
+const SHORT_STRIDE: u64 = if DEBUG { 61 } else { 7 };
 
 /// The rows for the operations on a queue that is there.
 fn scenes(short: bool) -> Vec<Scene> {
@@ -577,6 +592,9 @@ fn scenes(short: bool) -> Vec<Scene> {
             (ReceiveDone, 3, Single),
             (ReceiveDrop, 1, Full),
         ];
+        if DEBUG {
+            scenes.iter_mut().for_each(|scene| (scene.every, scene.stride) = (0, SHORT_STRIDE));
+        }
         scenes.retain(|scene| wanted.contains(&(scene.operation, scene.capacity, scene.state)) && !scene.asleep);
     }
     scenes
@@ -811,11 +829,16 @@ pub fn kills(extent: &Extent) -> Vec<Verdict> {
     let again: u64 = outcomes.iter().map(|outcome| outcome.again).sum();
     let longest = outcomes.iter().map(|outcome| outcome.longest).max().unwrap_or_default();
     let title = format!(
-        "Killed after every instruction: {sum} points in {} s, each {}: found by a newcomer, and by those who were \
+        "Killed after {}: {sum} points in {} s, each {}: found by a newcomer, and by those who were \
          there. {MANY_MESSAGES} messages follow each of the first kind and the last of the second, one and a half laps \
          each other one. Of create, open, open-or-create and leave: each of the first 100, both sides of each system \
          call, and each 499th, once; of attach-consumer behind a killed one: each of the first 100, then each fifth; behind a killed one that reaped: each 23rd. Tried again: {late} times since something came later than {HOLD_UP:?}, {} since the operation \
          went another way. Longest hold-up: {:.1} ms",
+        if extent.short && DEBUG {
+            format!("each {SHORT_STRIDE}th instruction, as this is not a release build")
+        } else {
+            "every instruction".into()
+        },
         begun.elapsed().as_secs(),
         if extent.short { "once, in turns" } else { "twice" },
         again - late,

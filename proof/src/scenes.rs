@@ -380,22 +380,45 @@ fn play_consumer(operation: Operation, ring: Ring, queue: &Queue<Wide>, page: &P
             batch.push(between_marks(page, || consumer.pop()).ok()?);
         }
         Operation::PopBatch => {
-            between_marks(page, || consumer.pop_batch(&mut batch, BATCH)).ok()?;
+            let mut taken = Taken { batch: &mut batch, page };
+            between_marks(page, || consumer.pop_batch(&mut taken, BATCH)).ok()?;
         }
         Operation::ReceiveDone => batch.push(
             between_marks(page, || {
                 let received = consumer.receive()?;
                 let message = *received;
+                page.seen.store(1, SeqCst);
                 received.done();
                 Ok::<Wide, handover::Error>(message)
             })
             .ok()?,
         ),
-        Operation::ReceiveDrop => between_marks(page, || consumer.receive().map(drop)).ok()?,
+        Operation::ReceiveDrop => between_marks(page, || {
+            let received = consumer.receive()?;
+            page.seen.store(1, SeqCst);
+            drop(received);
+            Ok::<(), handover::Error>(())
+        })
+        .ok()?,
         Operation::DetachConsumer => between_marks(page, move || drop(consumer)),
         other => unreachable!("{other} is not a consumer's"),
     }
     Some(batch)
+}
+
+/// A batch that says when it gets its first message.
+struct Taken<'a> {
+    batch: &'a mut Vec<Wide>,
+    page: &'a Page,
+}
+
+impl Extend<Wide> for Taken<'_> {
+    fn extend<I: IntoIterator<Item = Wide>>(&mut self, messages: I) {
+        for message in messages {
+            self.page.seen.store(1, SeqCst);
+            self.batch.push(message);
+        }
+    }
 }
 
 /// A new handle looks at the clock in its first operations, and searches for the dead if time has passed. Behind these

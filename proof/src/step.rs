@@ -24,7 +24,8 @@ pub struct Page {
     pub count: AtomicU32,
     /// Not zero if the operation was refused.
     pub refused: AtomicU32,
-    reserved: u32,
+    /// Not zero once the program has seen a message, before the operation is over.
+    pub seen: AtomicU32,
     /// The messages it got out.
     pub messages: [AtomicU64; 64],
 }
