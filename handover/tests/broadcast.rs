@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Child, Name, eventually, heard, say, task};
-use handover::broadcast::{Broadcast, Options, Patience, Start, Watcher, inspect};
+use handover::broadcast::{Broadcast, Numbered, Options, Patience, Start, Watcher, inspect};
 use handover::{Error, Queue, Wait};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -170,6 +170,57 @@ fn a_reader_that_is_overtaken_is_told_exactly_and_nothing_is_torn_or_doubled() {
 }
 
 #[test]
+fn batches_have_no_gap_that_is_not_told() {
+    for capacity in [1, 2, 5, 64] {
+        let broadcast = Options::new(capacity).anonymous::<Wide>().expect("memory");
+        let mut writer = broadcast.writer().expect("the first");
+        let mut reader = broadcast.reader(Start::Oldest).expect("room for one");
+        let all = 300_000;
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let (mut expected, mut batch) = (0, Vec::new());
+                loop {
+                    match reader.next_batch(&mut batch, 50) {
+                        Ok(count) => assert_eq!(count, batch.len()),
+                        Err(Error::Missed { count }) => expected += count,
+                        Err(Error::Closed) => break,
+                        Err(error) => panic!("{error}"),
+                    }
+                    for next in batch.drain(..) {
+                        assert_eq!((next.number, next.message.number()), (expected, expected));
+                        expected += 1;
+                    }
+                }
+                assert_eq!(expected, all, "read and missed are all there were");
+            });
+            for number in 0..all {
+                writer.publish(Wide::of(number)).expect("never blocks");
+            }
+            writer.close();
+        });
+    }
+}
+
+/// A collection that takes two messages and no more.
+struct Two(Vec<u64>);
+
+impl Extend<Numbered<u64>> for Two {
+    fn extend<I: IntoIterator<Item = Numbered<u64>>>(&mut self, messages: I) {
+        self.0.extend(messages.into_iter().take(2).map(|next| next.number));
+    }
+}
+
+#[test]
+fn what_a_collection_does_not_take_of_a_batch_comes_next() {
+    let broadcast = Options::new(16).anonymous::<u64>().expect("memory");
+    let (mut writer, mut reader) = (broadcast.writer().expect("one"), broadcast.reader(Start::Oldest).expect("one"));
+    writer.publish_batch(0..5).expect("open");
+    let mut two = Two(Vec::new());
+    assert_eq!(reader.next_batch(&mut two, 10).expect("some"), 2);
+    assert_eq!((two.0, reader.next().expect("the third").number), (vec![0, 1], 2));
+}
+
+#[test]
 fn a_reader_less_than_the_capacity_behind_misses_nothing() {
     for capacity in [1, 2, 3, 100, 1000] {
         let broadcast = Options::new(capacity).anonymous::<Wide>().expect("memory");
@@ -260,7 +311,7 @@ fn a_loan_that_is_dropped_publishes_nothing() {
         assert!(matches!(reader.try_next(), Err(Error::Empty)));
         let mut loan = writer.try_loan().expect("room");
         loan.view().set(0, &Wide::of(number));
-        assert_eq!(loan.publish(), number);
+        assert_eq!(loan.publish().expect("not forked"), number);
         let read = reader.read_in_place(|view| view.get(0).number()).expect("it");
         assert_eq!((read.number, read.message), (number, number));
     }
@@ -584,10 +635,13 @@ fn a_forked_child_is_refused_the_inherited_handles() {
     let (mut writer, mut reader) =
         (broadcast.writer().expect("one"), broadcast.gating_reader(Start::Oldest).expect("one"));
     writer.publish(Wide::of(0)).expect("open");
+    let mut loan = writer.loan().expect("room");
+    loan.view().set(0, &Wide::of(1));
     // SAFETY: the child uses nothing that another thread could have locked.
     match unsafe { libc::fork() } {
         0 => {
-            let refused = matches!(writer.publish(Wide::of(1)).map_err(Error::from), Err(Error::Forked))
+            let refused = matches!(loan.publish(), Err(Error::Forked))
+                && matches!(writer.publish(Wide::of(1)).map_err(Error::from), Err(Error::Forked))
                 && matches!(reader.next(), Err(Error::Forked));
             drop((writer, reader));
             let own = Broadcast::<Wide>::open(&name).and_then(|own| own.reader(Start::Oldest)?.next()).is_ok();
@@ -600,7 +654,9 @@ fn a_forked_child_is_refused_the_inherited_handles() {
             unsafe { libc::waitpid(child, &raw mut status, 0) };
             assert_eq!(libc::WEXITSTATUS(status), 7);
             assert_eq!(reader.next().expect("as it was").message.number(), 0);
-            assert_eq!(writer.publish(Wide::of(1)).expect("as it was"), 1);
+            assert!(matches!(reader.try_next(), Err(Error::Empty)), "the child published nothing");
+            assert_eq!(loan.publish().expect("as it was"), 1);
+            assert_eq!(writer.publish(Wide::of(2)).expect("as it was"), 2);
         }
     }
 }

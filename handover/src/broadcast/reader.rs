@@ -144,7 +144,7 @@ impl<M: Shareable + ?Sized> Reader<M> {
     #[inline(always)]
     fn next_within(&mut self, limit: Limit) -> Result<Numbered<M::Pop>, Error> {
         self.await_next(limit)?;
-        let (number, taken) = self.take()?;
+        let (number, taken) = self.take().ok_or_else(|| self.skip())?;
         Ok(Numbered { number, message: M::decode(taken)? })
     }
 
@@ -169,40 +169,23 @@ impl<M: Shareable + ?Sized> Reader<M> {
             return Ok(0);
         }
         self.await_next(limit)?;
-        let (first, taken) = self.take()?;
-        let mut next = Some(Numbered { number: first, message: M::decode(taken)? });
-        let mut count = 0;
-        let mut fault = None;
+        let (mut count, mut fault) = (0, None);
+        // `extend` is the user's code: what it does not ask for stays where it is.
         into.extend(std::iter::from_fn(|| {
-            let this = match next.take() {
-                Some(first) => first,
-                None if count < most && self.reading.position < self.core.fan.published() => {
-                    // What the writer took away meanwhile is told by the next call: the position stays.
-                    let before = self.reading.position;
-                    if self.core.fan.look(&mut self.reading, &self.leaders).is_err() || !self.is_kept(before) {
-                        return None;
-                    }
-                    match self.take().and_then(|(number, taken)| Ok(Numbered { number, message: M::decode(taken)? })) {
-                        Ok(message) => message,
-                        Err(error) => {
-                            fault = Some(error);
-                            return None;
-                        }
-                    }
+            if count == most || self.core.fan.look(&mut self.reading, &self.leaders).is_err() {
+                return None;
+            }
+            let Some((number, taken)) = self.take() else {
+                // Told now if it is the first, and else by the next call, which finds it so again.
+                if count == 0 {
+                    fault = Some(self.skip());
                 }
-                None => return None,
+                return None;
             };
             count += 1;
-            Some(this)
+            M::decode(taken).map_err(|error| fault = Some(error)).ok().map(|message| Numbered { number, message })
         }));
-        match fault {
-            Some(error) if !matches!(error, Error::Missed { .. }) => Err(error),
-            _ => Ok(count),
-        }
-    }
-
-    fn is_kept(&self, number: u64) -> bool {
-        number >= self.core.fan.oldest()
+        fault.map_or(Ok(count), Err)
     }
 
     /// Reads the next message in its slot, without copying it out; while there is none, blocks.
@@ -228,7 +211,7 @@ impl<M: Shareable + ?Sized> Reader<M> {
             M::cells(slot, self.core.message_max()).map(|(start, count)| ReadView::<M::Cell>::over(start, count))
         };
         let result = view.map(read);
-        let number = self.check()?;
+        let number = self.core.fan.check(Some(self.number()), &mut self.reading).ok_or_else(|| self.skip())?;
         Ok(Numbered { number, message: result? })
     }
 
@@ -243,14 +226,13 @@ impl<M: Shareable + ?Sized> Reader<M> {
             return Err(Error::Forked);
         }
         if self.core.fan.advance(self.number(), &self.reading) {
-            self.core.fan.order();
             self.core.wake_writer();
             self.core.wake_readers();
         }
         match self.core.fan.look(&mut self.reading, &self.leaders) {
             Ok(()) => Ok(()),
             Err(NoMessage::Yet) => self.wait_for_message(limit),
-            Err(other) => Err(refused(&self.core, &self.leaders, other)),
+            Err(other) => Err(refused(&self.core, other)),
         }
     }
 
@@ -264,32 +246,39 @@ impl<M: Shareable + ?Sized> Reader<M> {
         let attempt = || match core.fan.look(reading, leaders) {
             Ok(()) => Ok(Some(())),
             Err(NoMessage::Yet) => Ok(None),
-            Err(other) => Err(refused(&core, leaders, other)),
+            Err(other) => Err(refused(&core, other)),
         };
         let limits = (self.wait, limit);
         block(&core, &core.control().readers, counters, limits, (&mut self.rhythm, done), Error::Empty, attempt)
     }
 
+    /// The next message, which is there. `None` if the writer was faster; the position stays.
     #[inline(always)]
-    fn take(&mut self) -> Result<(u64, M::Taken), Error> {
-        // SAFETY: the slot of a message that was published.
-        let taken = unsafe { M::snapshot(self.core.fan.next_slot(&self.reading), self.core.message_max()) };
-        Ok((self.check()?, taken))
+    fn take(&mut self) -> Option<(u64, M::Taken)> {
+        let number = Some(self.number());
+        take::<M>(&self.core, number, &mut self.reading)
     }
 
-    #[inline(always)]
-    fn check(&mut self) -> Result<u64, Error> {
+    #[cold]
+    fn skip(&mut self) -> Error {
         let number = Some(self.number());
-        self.core.fan.check(number, &mut self.reading).map_err(|why| refused(&self.core, &self.leaders, why))
+        refused(&self.core, self.core.fan.skip(number, &mut self.reading))
     }
 }
 
-fn refused(core: &Core, leaders: &[Leader], why: NoMessage) -> Error {
+#[inline(always)]
+fn take<M: Shareable + ?Sized>(core: &Core, reader: Option<u32>, reading: &mut Reading) -> Option<(u64, M::Taken)> {
+    // SAFETY: the slot of a message that was published.
+    let taken = unsafe { M::snapshot(core.fan.next_slot(reading), core.message_max()) };
+    Some((core.fan.check(reader, reading)?, taken))
+}
+
+fn refused(core: &Core, why: NoMessage) -> Error {
     match why {
         NoMessage::Yet => Error::Empty,
         NoMessage::Closed => Error::Closed,
         NoMessage::Missed(count) => Error::Missed { count },
-        NoMessage::LeaderGone => Error::LeaderGone { number: leaders.first().map_or(0, |leader| leader.number) },
+        NoMessage::LeaderGone(number) => Error::LeaderGone { number },
         NoMessage::Corrupt => {
             Error::Corrupt { what: format!("{}: more is claimed than the ring is long", core.place()) }
         }
@@ -304,7 +293,6 @@ impl<M: Shareable + ?Sized> Drop for Reader<M> {
         // It is done with all that it was given.
         self.core.fan.advance(self.number(), &self.reading);
         self.core.fan.leave(self.number());
-        self.core.fan.order();
         self.core.wake_writer();
         self.core.wake_readers();
         self.core.roster.detach(&self.membership);
@@ -385,7 +373,7 @@ impl<M: Shareable + ?Sized> Watcher<M> {
             match self.core.fan.look(&mut self.reading, &[]) {
                 Ok(()) => break,
                 Err(NoMessage::Yet) => {}
-                Err(other) => return Err(refused(&self.core, &[], other)),
+                Err(other) => return Err(refused(&self.core, other)),
             }
             let left = limit.left().unwrap_or(nap);
             if left.is_zero() {
@@ -398,9 +386,8 @@ impl<M: Shareable + ?Sized> Watcher<M> {
                 nap = (nap * 2).min(NAPS.1);
             }
         }
-        // SAFETY: the slot of a message that was published.
-        let taken = unsafe { M::snapshot(self.core.fan.next_slot(&self.reading), self.core.message_max()) };
-        let number = self.core.fan.check(None, &mut self.reading).map_err(|why| refused(&self.core, &[], why))?;
+        let (number, taken) = take::<M>(&self.core, None, &mut self.reading)
+            .ok_or_else(|| refused(&self.core, self.core.fan.skip(None, &mut self.reading)))?;
         Ok(Numbered { number, message: M::decode(taken)? })
     }
 }

@@ -151,16 +151,22 @@ impl<M: Shareable + ?Sized> Writer<M> {
 
     /// Nothing more is published, by anybody: readers get what is left and are then told.
     pub fn close(&mut self) {
-        if os::forks() == self.forks {
+        if !self.is_forked() {
             self.closed = true;
             self.core.fan.close();
             self.core.control().readers.wake_all(true);
         }
     }
 
+    /// Whether this is a child's copy of the parent's handle.
+    #[inline(always)]
+    fn is_forked(&self) -> bool {
+        os::forks() != self.forks
+    }
+
     #[inline(always)]
     fn claim(&mut self, limit: Limit) -> Result<*mut u8, Error> {
-        if os::forks() != self.forks {
+        if self.is_forked() {
             return Err(Error::Forked);
         }
         if self.closed {
@@ -204,7 +210,7 @@ impl<M: Shareable + ?Sized> Writer<M> {
 
 impl<M: Shareable + ?Sized> Drop for Writer<M> {
     fn drop(&mut self) {
-        if os::forks() == self.forks {
+        if !self.is_forked() {
             self.core.roster.detach(&self.membership);
         }
     }
@@ -233,7 +239,7 @@ impl<M: Shareable + ?Sized> fmt::Debug for Writer<M> {
 /// let mut loan = writer.loan()?;
 /// loan.truncate(5);
 /// loan.view().write_from(b"hello");
-/// loan.publish();
+/// loan.publish()?;
 /// assert_eq!(reader.next()?.message, b"hello");
 /// # Ok::<(), handover::Error>(())
 /// ```
@@ -254,11 +260,14 @@ impl<M: InPlace + Shareable + ?Sized> Loan<'_, M> {
         }
     }
 
-    /// Publishes what was written, and returns its number.
-    pub fn publish(self) -> u64 {
+    /// Publishes what was written, and returns its number. Fails only in a forked child, whose loan it is not.
+    pub fn publish(self) -> Result<u64, Error> {
+        if self.writer.is_forked() {
+            return Err(Error::Forked);
+        }
         // SAFETY: the slot is claimed.
         unsafe { M::share_length(self.slot, self.length) };
-        self.writer.finish()
+        Ok(self.writer.finish())
     }
 }
 

@@ -18,7 +18,8 @@
 //! writer waits until all gates are open: a reader that is protected by another's gate, because that one follows it,
 //! is not told that it missed what it did not.
 //!
-//! **Deaths.** What a writer wrote past `published` was never published: its successor writes over it. A dead reader
+//! **Deaths.** What a writer wrote past `published` was never published: its successor writes over it, after a claim of
+//! its own. A dead reader
 //! leaves a gate, which whoever reaps it takes away. A gate carries the number of times its cursor was taken, so that
 //! nobody takes away a successor's.
 
@@ -154,8 +155,8 @@ pub(crate) enum NoMessage {
     Closed,
     /// So many were overwritten before they were read.
     Missed(u64),
-    /// The reader it follows is gone, and all that one was done with was read.
-    LeaderGone,
+    /// The reader of this number, which it follows, is gone, and all that one was done with was read.
+    LeaderGone(u32),
     Corrupt,
 }
 
@@ -240,9 +241,8 @@ impl Fan {
     /// The view of a new writer, which is the only one alive.
     pub(crate) fn publishing(&self) -> Publishing {
         let next = self.published();
-        // A predecessor may have claimed more than it published.
-        let limit = self.lines().claimed.0.load(Acquire).clamp(next, next.saturating_add(self.length - self.capacity));
-        Publishing { next, index: next % self.length, limit }
+        // What a predecessor has claimed is not ours: it may have died before it had looked at the gates once more.
+        Publishing { next, index: next % self.length, limit: next }
     }
 
     /// The slot to write the next message into. `None` if a gating reader stands in the way.
@@ -388,12 +388,14 @@ impl Fan {
         Leader { number, taken: cursor.gate.load(SeqCst) >> 2 }
     }
 
-    /// The reader is done with all below its position. Whether somebody may wait to hear so.
+    /// The reader is done with all below its position. Whether somebody may wait to hear so: ordered before the look for
+    /// sleepers that the caller takes then.
     #[inline(always)]
     pub(crate) fn advance(&self, number: u32, mine: &Reading) -> bool {
         let cursor = self.cursor(number);
         // Release: the messages were read before the writer writes over them.
         cursor.position.store(mine.position, Release);
+        self.order();
         cursor.followed.load(Relaxed) != 0 || Gate::of(cursor.gate.load(Relaxed)) == Gate::Gating
     }
 
@@ -407,7 +409,7 @@ impl Fan {
         // In this order: what was published before the close is there.
         let closed = self.is_closed();
         let published = self.published();
-        let (mut ready, mut gone) = (published, false);
+        let (mut ready, mut gone) = (published, None);
         for leader in leaders {
             let cursor = self.cursor(leader.number);
             let position = cursor.position.load(Acquire);
@@ -416,16 +418,18 @@ impl Fan {
             let gate = cursor.gate.load(SeqCst);
             if gate >> 2 == leader.taken {
                 ready = ready.min(position);
-                gone |= Gate::of(gate) == Gate::Gone && position <= mine.position;
+                if Gate::of(gate) == Gate::Gone && position <= mine.position {
+                    gone = Some(leader.number);
+                }
             } else {
-                (ready, gone) = (mine.position, true);
+                (ready, gone) = (mine.position, Some(leader.number));
             }
         }
         mine.ready = ready;
         if mine.position < ready {
             Ok(())
-        } else if gone {
-            Err(NoMessage::LeaderGone)
+        } else if let Some(leader) = gone {
+            Err(NoMessage::LeaderGone(leader))
         } else if closed && mine.position >= published {
             Err(NoMessage::Closed)
         } else {
@@ -440,37 +444,81 @@ impl Fan {
         self.slot(mine.index)
     }
 
-    /// Whether what was read is whole; if so, the reader goes on to the next.
+    /// The number of the message that was read, if it is whole; then the reader goes on to the next. If not, it stays
+    /// where it is, until it [skips](Self::skip) what it missed. `reader` is its number, if it has one.
     #[inline(always)]
-    pub(crate) fn check(&self, number: Option<u32>, mine: &mut Reading) -> Result<u64, NoMessage> {
+    pub(crate) fn check(&self, reader: Option<u32>, mine: &mut Reading) -> Option<u64> {
         fence(Acquire);
-        if self.lines().claimed.0.load(Relaxed) > mine.position.saturating_add(self.length) && !self.is_gating(number) {
-            return Err(self.missed(number, mine));
+        if self.lines().claimed.0.load(Relaxed) > mine.position.saturating_add(self.length) && !self.is_gating(reader) {
+            return None;
         }
         let read = mine.position;
         mine.position += 1;
         mine.index = self.step(mine.index);
-        Ok(read)
+        Some(read)
     }
 
     /// A reader for whom the writer still waits was not overtaken, whatever the writer would like to write next.
     #[cold]
-    fn is_gating(&self, number: Option<u32>) -> bool {
-        number.is_some_and(|number| Gate::of(self.cursor(number).gate.load(SeqCst)) == Gate::Gating)
+    fn is_gating(&self, reader: Option<u32>) -> bool {
+        reader.is_some_and(|number| Gate::of(self.cursor(number).gate.load(SeqCst)) == Gate::Gating)
     }
 
-    /// Goes on from the oldest message that is still there, if the next one is not.
+    /// The next message is not whole any more: goes on from the oldest that is still there, and says how many were
+    /// missed.
     #[cold]
-    fn missed(&self, number: Option<u32>, mine: &mut Reading) -> NoMessage {
+    pub(crate) fn skip(&self, reader: Option<u32>, mine: &mut Reading) -> NoMessage {
         let oldest = self.oldest();
         let Some(missed) = oldest.checked_sub(mine.position).filter(|missed| *missed > 0) else {
             return NoMessage::Corrupt;
         };
         (mine.position, mine.index, mine.ready) = (oldest, oldest % self.length, oldest);
-        if let Some(number) = number {
+        if let Some(number) = reader {
             let counter = &self.cursor(number).missed;
             counter.store(counter.load(Relaxed).wrapping_add(missed), Relaxed);
         }
         NoMessage::Missed(missed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+
+    use super::*;
+
+    /// Calls `with` with a ring of that capacity for three readers, on memory of its own.
+    fn with_ring(capacity: u32, with: impl FnOnce(Fan)) {
+        let slots = (capacity + chunk(capacity)) as usize;
+        let parts = [size_of::<FanLines>(), 3 * size_of::<Cursor>(), 8 * slots];
+        let layout = Layout::from_size_align(parts.iter().sum(), 128).expect("small");
+        // SAFETY: zeroed memory of this layout holds the lines, then the cursors, then the slots; it lives as long as
+        // the ring is used.
+        unsafe {
+            let base = alloc_zeroed(layout);
+            let (cursors, slots) = (base.add(parts[0]), base.add(parts[0] + parts[1]));
+            with(Fan::new(base.cast(), (cursors.cast(), 3), (slots, 8), capacity, true));
+            dealloc(base, layout);
+        }
+    }
+
+    #[test]
+    fn a_successor_does_not_take_a_predecessors_claim_for_its_own() {
+        with_ring(4, |fan| {
+            let mut writer = fan.publishing();
+            for _ in 0..4 {
+                fan.claim(&mut writer).expect("nobody gates");
+                fan.publish(&mut writer);
+            }
+            let reader = fan.enter(0, 0, true);
+            assert_eq!(reader.position, 0);
+            assert!(fan.claim(&mut writer).is_some(), "there is one slot more than the capacity");
+            fan.publish(&mut writer);
+            assert!(fan.claim(&mut writer).is_none(), "the reader has not read the first");
+            // Killed when it had claimed and not yet seen that a gate had been set meanwhile.
+            fan.lines().claimed.0.store(6, SeqCst);
+            let mut successor = fan.publishing();
+            assert!(fan.claim(&mut successor).is_none(), "the reader has still not read the first");
+        });
     }
 }
