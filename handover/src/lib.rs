@@ -33,6 +33,7 @@ compile_error!("this platform is not supported yet: Handover runs on Linux");
 
 pub mod broadcast;
 mod error;
+mod fences;
 mod gate;
 mod message;
 mod os;
@@ -40,6 +41,7 @@ mod queue;
 mod ring;
 mod roster;
 mod segment;
+mod slots;
 mod sync;
 pub mod threads;
 #[cfg(all(loom, test))]

@@ -551,6 +551,16 @@ impl fmt::Display for Shape {
     }
 }
 
+/// The longest message of a kind whose length varies, where none is named.
+const MAX: usize = 1024;
+
+/// What messages of that kind need, if the longest has so many bytes.
+pub(crate) fn shape<M: Message + ?Sized>(max: Option<usize>) -> Result<Shape, Error> {
+    let max = max.unwrap_or(MAX);
+    let why = || format!("messages of up to {max} bytes are too long; 4 GiB is the most");
+    M::shape(max).ok_or_else(|| Error::Unfit { why: why() })
+}
+
 /// The longest message of a kind whose length varies, in a slot for that many bytes.
 #[inline]
 pub(crate) fn max_in(size: usize) -> usize {

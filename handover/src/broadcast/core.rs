@@ -1,18 +1,16 @@
 //! What all handles of one broadcast share: its memory, ring, gates and roster, without the message's type.
 
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicU32, fence};
 
 use crate::error::Error;
+use crate::fences::Fences;
 use crate::gate::{Gate, Rhythm};
 use crate::message::Shape;
-use crate::os;
 use crate::ring::fan::{self, Cursor, Fan, FanLines};
-use crate::ring::{Line, MAX_CAPACITY, MAX_MEMBERS, Owner};
-use crate::roster::{Counters, Entry, Member, Membership, Processes, Role, Roster, SOLE};
+use crate::ring::{Line, MAX_MEMBERS, Owner};
+use crate::roster::{Counters, Entry, Member, Membership, Processes, Role, Roster, SOLE, Searches};
 use crate::segment::{Header, Kind, Segment};
+use crate::slots::{self, Slots};
 
 /// The head of a broadcast's body. All zero is a new one.
 #[repr(C)]
@@ -20,16 +18,13 @@ pub(super) struct Control {
     lines: FanLines,
     pub(super) readers: Gate,
     pub(super) writer: Gate,
-    sweeps: Line<AtomicU32>,
+    pub(super) searches: Line<Searches>,
     reserved: [Line<[u64; 16]>; 2],
 }
 
 // A model checker's atomics are larger.
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Control>() == 1024);
-
-/// Header feature bit, as of queues: made where the kernel has no barrier for all processors.
-const FENCED: u32 = 4;
 
 /// Where things lie in the body, and how long it is.
 #[derive(Debug, Clone, Copy)]
@@ -39,74 +34,40 @@ pub(super) struct Measures {
     align: usize,
     /// Entries of the roster, and cursors.
     entries: u32,
-    stride: usize,
     cursors_offset: usize,
-    slots_offset: usize,
-    length: usize,
+    slots: Slots,
 }
-
-/// The largest alignment a message may ask for: the body begins on a page.
-const MAX_ALIGN: usize = 4096;
 
 impl Measures {
     pub(super) fn new(capacity: u64, (size, align): (usize, usize), members: u32) -> Result<Measures, String> {
-        if capacity == 0 {
-            return Err("a broadcast of capacity 0 can keep nothing; make it at least 1".into());
-        }
-        if capacity > MAX_CAPACITY {
-            return Err(format!("a capacity of {capacity} is more than the largest, {MAX_CAPACITY}; make it smaller"));
-        }
+        let capacity = slots::checked(Kind::Broadcast, capacity, align)?;
         if members == 0 || members > MAX_MEMBERS - SOLE {
             return Err(format!("{members} readers can't be had; ask for 1 to {}", MAX_MEMBERS - SOLE));
         }
-        if !align.is_power_of_two() || align > MAX_ALIGN {
-            return Err(format!("messages aligned to {align} can't be placed; the largest alignment is {MAX_ALIGN}"));
-        }
-        let capacity = capacity as u32;
         let entries = members + SOLE;
         let cursors_offset = size_of::<Control>() + entries as usize * size_of::<Entry>();
         let table_end = cursors_offset + entries as usize * size_of::<Cursor>();
-        let slots_offset = table_end.next_multiple_of(align.max(align_of::<Control>()));
         let stride = size.max(1).checked_next_multiple_of(align.max(8));
         let count = capacity as usize + fan::chunk(capacity) as usize;
-        let slots = stride.and_then(|stride| stride.checked_mul(count));
-        let length = slots.and_then(|slots| slots.checked_add(slots_offset)).filter(|n| *n < isize::MAX as usize / 2);
-        let (Some(stride), Some(length)) = (stride, length) else {
-            return Err(format!(
-                "{capacity} messages of {size} bytes are more than this machine can address; make it smaller"
-            ));
-        };
-        Ok(Measures { capacity, size, align, entries, stride, cursors_offset, slots_offset, length })
+        let slots = Slots::behind(table_end, (count, stride), (size, align.max(align_of::<Control>())))?;
+        Ok(Measures { capacity, size, align, entries, cursors_offset, slots })
     }
 
     /// The header of a segment with these measures.
     pub(super) fn header(&self, shape: &Shape, extra_features: u32) -> Header {
-        Header {
-            kind: Kind::Broadcast as u32,
-            features: extra_features | if os::barrier_available() { 0 } else { FENCED },
-            capacity: u64::from(self.capacity),
-            message_size: self.size as u64,
-            message_align: self.align as u64,
-            fingerprint: shape.fingerprint,
-            members: self.entries - SOLE,
-            slot_stride: self.stride as u64,
-            total_size: (Header::BODY_OFFSET + self.length) as u64,
-            ..Header::default()
-        }
+        let features = extra_features | Fences::best().feature();
+        self.slots.header(Kind::Broadcast, features, self.capacity, shape, self.entries)
     }
 
-    /// The measures that a header names.
+    /// The measures that a segment's header names.
     pub(super) fn of(segment: &Segment) -> Result<Measures, Error> {
         segment.expect(Kind::Broadcast)?;
-        let header = segment.header();
-        let corrupt = |why: String| Error::CorruptHeader { place: segment.place().to_string(), why };
-        let size = usize::try_from(header.message_size).map_err(|_| corrupt("messages too large".into()))?;
-        let align = usize::try_from(header.message_align).map_err(|_| corrupt("alignment too large".into()))?;
-        let measures = Measures::new(header.capacity, (size, align), header.members).map_err(corrupt)?;
-        let expected = (Header::BODY_OFFSET + measures.length) as u64;
-        if header.slot_stride != measures.stride as u64 || header.total_size != expected {
-            return Err(corrupt("its sizes contradict each other".into()));
-        }
+        Measures::in_header(segment.header()).map_err(|why| segment.corrupt(why))
+    }
+
+    fn in_header(header: &Header) -> Result<Measures, String> {
+        let measures = Measures::new(header.capacity, header.message()?, header.members)?;
+        measures.slots.agree_with(header)?;
         Ok(measures)
     }
 
@@ -133,7 +94,7 @@ unsafe impl Sync for Core {}
 impl Core {
     /// In a segment whose header was checked to name these measures.
     pub(super) fn new(segment: Segment, measures: Measures) -> Core {
-        let fenced = segment.header().features & FENCED != 0;
+        let fences = Fences::of(segment.header());
         let segment = Arc::new(segment);
         let body = segment.body();
         let control = body.cast::<Control>();
@@ -141,10 +102,10 @@ impl Core {
         let (roster, fan) = unsafe {
             let entries = body.add(size_of::<Control>()).cast::<Entry>();
             let cursors = (body.add(measures.cursors_offset).cast::<Cursor>().cast_const(), measures.entries);
-            let slots = (body.add(measures.slots_offset), measures.stride);
+            let slots = (body.add(measures.slots.offset), measures.slots.stride);
             let lines = &raw const (*control).lines;
             let processes = Processes::new(entries, measures.entries, Arc::clone(&segment));
-            (Roster::Processes(processes), Fan::new(lines, cursors, slots, measures.capacity, fenced))
+            (Roster::Processes(processes), Fan::new(lines, cursors, slots, measures.capacity, fences))
         };
         Core { control, fan, roster, measures, segment }
     }
@@ -170,18 +131,13 @@ impl Core {
         crate::message::max_in(self.measures.size)
     }
 
-    /// A new handle's rhythm: each message takes about as long as one to one.
+    /// A new handle's rhythm: each message takes about as long as in a ring of one.
     pub(super) fn rhythm(&self) -> Rhythm {
-        Rhythm::new(40)
+        Rhythm::quick()
     }
 
     pub(super) fn attach(&self, role: Role) -> Result<Membership, Error> {
-        if !self.fan.fenced() && !os::barrier_available() {
-            return Err(Error::System {
-                doing: format!("attach to the {}, whose members order their memory by membarrier", self.place()),
-                source: io::ErrorKind::Unsupported.into(),
-            });
-        }
+        self.fan.fences.may_attach(&self.place())?;
         let sole = role == Role::Producer;
         let membership =
             self.roster.attach(role, sole, &mut |owner, _| self.reap(owner, true)).map_err(|error| match error {
@@ -207,9 +163,9 @@ impl Core {
         self.processes().others()
     }
 
-    /// The full fence between a sleeper's announcement and its last look.
+    /// Between a sleeper's announcement and its last look.
     pub(super) fn announced(&self) {
-        if self.fan.fenced() { fence(SeqCst) } else { os::barrier(true) }
+        self.fan.fences.announced(true);
     }
 
     /// A message has come, or a reader has gone on: wakes the readers that sleep.
@@ -238,12 +194,7 @@ impl Core {
 
     /// Looks for dead members and reaps them.
     pub(super) fn sweep(&self, counters: &Counters) {
-        self.control().sweeps.0.fetch_add(1, Relaxed);
+        self.control().searches.0.begin();
         self.processes().sweep(counters, &mut |owner, _| self.reap(owner, false));
-    }
-
-    /// The number of searches begun so far.
-    pub(super) fn sweeps(&self) -> u32 {
-        self.control().sweeps.0.load(Relaxed)
     }
 }

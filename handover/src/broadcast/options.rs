@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Broadcast;
 use super::core::{Core, Measures};
 use crate::error::Error;
-use crate::message::{Shape, Shareable};
+use crate::message::{self, Shape, Shareable};
 use crate::segment::{self, GOES_WITH_LAST_USER, Place, Segment};
 
 /// The settings of a new broadcast.
@@ -25,9 +25,6 @@ pub struct Options {
     mode: u32,
     goes_with_last_user: bool,
 }
-
-/// The longest message of bytes, where none is named.
-const MESSAGE_MAX: usize = 1024;
 
 impl Options {
     /// A broadcast that keeps at least so many messages for readers that lag: any number from 1.
@@ -87,10 +84,7 @@ impl Options {
     }
 
     fn measures<M: Shareable + ?Sized>(&self) -> Result<(Measures, Shape), Error> {
-        let max = self.message_max.unwrap_or(MESSAGE_MAX);
-        let too_long =
-            || Error::Unfit { why: format!("messages of up to {max} bytes are too long; 4 GiB is the most") };
-        let shape = M::shape(max).ok_or_else(too_long)?;
+        let shape = message::shape::<M>(self.message_max)?;
         let measures = Measures::new(self.capacity, (shape.size, shape.align), self.readers)
             .map_err(|why| Error::Unfit { why })?;
         Ok((measures, shape))

@@ -1,14 +1,9 @@
 //! Blocking, for the writer and for readers.
 
-use std::time::{Duration, Instant};
-
 use super::core::Core;
 use crate::error::Error;
 use crate::gate::{Gate, Limit, PERIOD, Patience, Rhythm, Step, Wait};
-use crate::roster::Counters;
-
-/// The longest sleep while no other process is there.
-const ALONE: Duration = Duration::from_secs(1);
+use crate::roster::{ALONE, Counters, Search};
 
 /// Tries until something comes of it, or until the time is over: then `over`.
 pub(super) fn block<T>(
@@ -21,22 +16,14 @@ pub(super) fn block<T>(
     mut attempt: impl FnMut() -> Result<Option<T>, Error>,
 ) -> Result<T, Error> {
     let mut patience = Patience::new(wait, limit, rhythm, done);
-    let (mut sweeps, mut searched) = (core.sweeps(), None);
-    let mut search = || {
-        let now = Instant::now();
-        if now.duration_since(*searched.get_or_insert(now)) < PERIOD {
-            return;
-        }
-        searched = Some(now);
-        if core.sweeps() == sweeps {
-            core.sweep(counters);
-        }
-        sweeps = core.sweeps();
-    };
+    let mut search = Search::new(&core.control().searches.0);
+    let mut search = || search.if_due(|| core.sweep(counters));
     loop {
         match patience.next(rhythm) {
             Step::Again => {}
-            Step::Yielded => search(),
+            Step::Yielded => {
+                search();
+            }
             Step::Over => return Err(over),
             Step::Sleep(left) => {
                 let sequence = gate.announce();

@@ -202,7 +202,7 @@ impl<M: Shareable + ?Sized> Writer<M> {
     #[inline(always)]
     fn finish(&mut self) -> u64 {
         let number = self.core.fan.publish(&mut self.publishing);
-        self.core.fan.order();
+        self.core.fan.fences.worked();
         self.core.wake_readers();
         number
     }

@@ -138,7 +138,7 @@ impl<M: Message + ?Sized> Consumer<M> {
                 // SAFETY: as above.
                 let taken = unsafe { M::read(one.message(&run, 0), max) };
                 one.release(&mut self.consuming, 1);
-                one.order();
+                one.fences.worked();
                 taken
             }
         };
@@ -309,7 +309,7 @@ impl<M: Message + ?Sized> Consumer<M> {
             }
             Ring::One(one) => {
                 one.release(&mut self.consuming, run.count);
-                one.order();
+                one.fences.worked();
             }
         }
         self.core.slot_freed();

@@ -1,23 +1,22 @@
 //! What all handles of one queue share: its memory, ring, gates and roster, without the message's type.
 
 use std::alloc::{self, Layout};
-use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use super::Options;
 use crate::error::Error;
+use crate::fences::Fences;
 use crate::gate::{Gate, Rhythm};
 use crate::message::Shape;
-use crate::os;
 use crate::ring::many::{self, Many, Settled};
 use crate::ring::one::{self, One};
-use crate::ring::{Line, Lines, MAX_CAPACITY, MAX_MEMBERS, Owner, Refusal};
-use crate::roster::{Counters, Counts, Entry, Member, Membership, Processes, Role, Roster, SOLE, Threads, count};
+use crate::ring::{Line, Lines, MAX_MEMBERS, Owner, Refusal};
+use crate::roster::{
+    Counters, Counts, Entry, Member, Membership, Processes, Role, Roster, SOLE, Searches, Threads, count,
+};
 use crate::segment::{Header, Kind, Segment};
-use crate::sync::{fence, kept};
+use crate::slots::{self, Slots};
 
 /// The head of a queue's body. All zero is a new queue.
 #[repr(C)]
@@ -25,8 +24,7 @@ pub(crate) struct Control {
     lines: Lines,
     pub(crate) not_empty: Gate,
     pub(crate) not_full: Gate,
-    /// Rises with every search for the dead, so that of many waiters one searches.
-    sweeps: Line<AtomicU32>,
+    pub(super) searches: Line<Searches>,
     reserved: [Line<[u64; 16]>; 2],
 }
 
@@ -37,8 +35,6 @@ const _: () = assert!(size_of::<Control>() == 1024);
 /// Header feature bits of queues.
 pub(crate) const ONE_PRODUCER: u32 = 1;
 pub(crate) const ONE_CONSUMER: u32 = 2;
-/// One to one: made where the kernel has no barrier for all processors, so that each operation fences for itself.
-const FENCED: u32 = 4;
 
 /// Where things lie in the body, and how long it is. Computed from the header's numbers at creation and at open, by
 /// the same code; sizes that overflow are nobody's.
@@ -51,13 +47,8 @@ pub(crate) struct Measures {
     pub(crate) one_consumer: bool,
     /// Entries of the table; 0 between threads.
     pub(crate) entries: u32,
-    stride: usize,
-    slots_offset: usize,
-    pub(crate) length: usize,
+    pub(crate) slots: Slots,
 }
-
-/// The largest alignment a message may ask for: the body begins on a page.
-const MAX_ALIGN: usize = 4096;
 
 impl Measures {
     pub(crate) fn new(
@@ -66,32 +57,15 @@ impl Measures {
         (one_producer, one_consumer): (bool, bool),
         members: u32,
     ) -> Result<Measures, String> {
-        if capacity == 0 {
-            return Err("a queue of capacity 0 can hold nothing; make it at least 1".into());
-        }
-        if capacity > MAX_CAPACITY {
-            return Err(format!("a capacity of {capacity} is more than the largest, {MAX_CAPACITY}; make it smaller"));
-        }
+        let capacity = slots::checked(Kind::Queue, capacity, align)?;
         if members > MAX_MEMBERS - SOLE {
             return Err(format!("{members} members are more than the most, {}; ask for fewer", MAX_MEMBERS - SOLE));
-        }
-        if !align.is_power_of_two() || align > MAX_ALIGN {
-            return Err(format!("messages aligned to {align} can't be placed; the largest alignment is {MAX_ALIGN}"));
         }
         let stride = if one_producer && one_consumer { one::stride(size, align) } else { many::stride(size, align) };
         let entries = if members == 0 { 0 } else { members + SOLE };
         let table_end = size_of::<Control>() + entries as usize * size_of::<Entry>();
-        let slots_offset = table_end.next_multiple_of(align.max(align_of::<Control>()));
-        let slots = stride.and_then(|stride| stride.checked_mul(capacity as usize));
-        // Half of the address space is as much as can ever be mapped.
-        let length = slots.and_then(|slots| slots.checked_add(slots_offset)).filter(|n| *n < isize::MAX as usize / 2);
-        let (Some(stride), Some(length)) = (stride, length) else {
-            return Err(format!(
-                "{capacity} messages of {size} bytes are more than this machine can address; make it smaller"
-            ));
-        };
-        let capacity = capacity as u32;
-        Ok(Measures { capacity, size, align, one_producer, one_consumer, entries, stride, slots_offset, length })
+        let slots = Slots::behind(table_end, (capacity as usize, stride), (size, align.max(align_of::<Control>())))?;
+        Ok(Measures { capacity, size, align, one_producer, one_consumer, entries, slots })
     }
 
     /// The header of a segment with these measures.
@@ -99,36 +73,20 @@ impl Measures {
         let features = extra_features
             | if self.one_producer { ONE_PRODUCER } else { 0 }
             | if self.one_consumer { ONE_CONSUMER } else { 0 }
-            | if self.one_producer && self.one_consumer && !os::barrier_available() { FENCED } else { 0 };
-        Header {
-            kind: Kind::Queue as u32,
-            features,
-            capacity: u64::from(self.capacity),
-            message_size: self.size as u64,
-            message_align: self.align as u64,
-            fingerprint: shape.fingerprint,
-            members: self.entries - SOLE,
-            slot_stride: self.stride as u64,
-            total_size: (Header::BODY_OFFSET + self.length) as u64,
-            ..Header::default()
-        }
+            | if self.one_producer && self.one_consumer { Fences::best().feature() } else { 0 };
+        self.slots.header(Kind::Queue, features, self.capacity, shape, self.entries)
     }
 
-    /// The measures that a header names.
-    pub(crate) fn of(header: &Header, place: &str) -> Result<Measures, Error> {
-        let corrupt = |why: String| Error::CorruptHeader { place: place.into(), why };
-        if header.kind != Kind::Queue as u32 {
-            let found = Kind::decode(header.kind).map_or("segment of an unknown kind", Kind::name);
-            return Err(Error::Kind { place: place.into(), found, wanted: Kind::Queue.name() });
-        }
-        let size = usize::try_from(header.message_size).map_err(|_| corrupt("messages too large".into()))?;
-        let align = usize::try_from(header.message_align).map_err(|_| corrupt("alignment too large".into()))?;
+    /// The measures that a segment's header names.
+    pub(crate) fn of(segment: &Segment) -> Result<Measures, Error> {
+        segment.expect(Kind::Queue)?;
+        Measures::in_header(segment.header()).map_err(|why| segment.corrupt(why))
+    }
+
+    fn in_header(header: &Header) -> Result<Measures, String> {
         let sole = (header.features & ONE_PRODUCER != 0, header.features & ONE_CONSUMER != 0);
-        let measures = Measures::new(header.capacity, (size, align), sole, header.members).map_err(corrupt)?;
-        let expected = (Header::BODY_OFFSET + measures.length) as u64;
-        if header.members == 0 || header.slot_stride != measures.stride as u64 || header.total_size != expected {
-            return Err(corrupt("its sizes contradict each other".into()));
-        }
+        let measures = Measures::new(header.capacity, header.message()?, sole, header.members)?;
+        measures.slots.agree_with(header)?;
         Ok(measures)
     }
 }
@@ -156,7 +114,7 @@ unsafe fn make_atomics(base: *mut u8, measures: &Measures) {
         lines: Lines::new(),
         not_empty: Gate::new(),
         not_full: Gate::new(),
-        sweeps: Line(AtomicU32::new(0)),
+        searches: Line(Searches::new()),
         reserved: [const { Line([0; 16]) }; 2],
     };
     // SAFETY: the body begins with it.
@@ -165,7 +123,7 @@ unsafe fn make_atomics(base: *mut u8, measures: &Measures) {
         for index in 0..measures.capacity as usize {
             // SAFETY: each slot begins with its stamp.
             unsafe {
-                let slot = base.add(measures.slots_offset + index * measures.stride);
+                let slot = base.add(measures.slots.offset + index * measures.slots.stride);
                 slot.cast::<crate::sync::AtomicU64>().write(crate::sync::AtomicU64::new(0));
             }
         }
@@ -206,9 +164,10 @@ unsafe impl Sync for Core {}
 impl Core {
     /// A queue between threads.
     pub(crate) fn on_heap(measures: Measures, discard: Discard) -> Result<Core, Error> {
-        let no_memory = || Error::NoMemory { place: "queue between threads".into(), bytes: measures.length as u64 };
+        let no_memory =
+            || Error::NoMemory { place: "queue between threads".into(), bytes: measures.slots.length as u64 };
         let align = measures.align.max(align_of::<Control>());
-        let layout = Layout::from_size_align(measures.length, align).map_err(|_| no_memory())?;
+        let layout = Layout::from_size_align(measures.slots.length, align).map_err(|_| no_memory())?;
         // SAFETY: the layout has a size, that of `Control` at least.
         let base = NonNull::new(unsafe { alloc::alloc_zeroed(layout) }).ok_or_else(no_memory)?;
         let heap = Heap { base, layout };
@@ -218,15 +177,13 @@ impl Core {
             make_atomics(base.as_ptr(), &measures);
         }
         let roster = Roster::Threads(Threads::default());
-        // A model checker knows no barrier but that of each thread for itself.
-        let fenced = cfg!(loom) || !os::barrier_available();
         // SAFETY: the allocation has these measures, is zeroed, and lives as long as the core.
-        Ok(unsafe { Core::over(base.as_ptr(), measures, fenced, Memory::Heap(heap), roster, Some(discard)) })
+        Ok(unsafe { Core::over(base.as_ptr(), measures, Fences::best(), Memory::Heap(heap), roster, Some(discard)) })
     }
 
     /// A queue in a segment whose header was checked to name these measures.
     pub(crate) fn in_segment(segment: Segment, measures: Measures) -> Core {
-        let fenced = segment.header().features & FENCED != 0;
+        let fences = Fences::of(segment.header());
         let segment = Arc::new(segment);
         let body = segment.body();
         // SAFETY: the table lies behind the control block, by the measures.
@@ -234,7 +191,7 @@ impl Core {
         // SAFETY: as above; the segment is kept by the roster.
         let roster = Roster::Processes(unsafe { Processes::new(entries, measures.entries, Arc::clone(&segment)) });
         // SAFETY: `Measures::of` found the segment to be so long; it lives as long as the core.
-        unsafe { Core::over(body, measures, fenced, Memory::Segment(segment), roster, None) }
+        unsafe { Core::over(body, measures, fences, Memory::Segment(segment), roster, None) }
     }
 
     /// # Safety
@@ -242,18 +199,18 @@ impl Core {
     unsafe fn over(
         base: *mut u8,
         measures: Measures,
-        fenced: bool,
+        fences: Fences,
         memory: Memory,
         roster: Roster,
         discard: Option<Discard>,
     ) -> Core {
         let control = base.cast::<Control>();
         // SAFETY: within the body.
-        let (lines, slots) = unsafe { (&raw const (*control).lines, base.add(measures.slots_offset)) };
+        let (lines, slots) = unsafe { (&raw const (*control).lines, base.add(measures.slots.offset)) };
         let Measures { capacity, size, align, .. } = measures;
         let ring = if measures.one_producer && measures.one_consumer {
             // SAFETY: by the contract of this function.
-            Ring::One(unsafe { One::new(lines, slots, capacity, size, align, fenced) })
+            Ring::One(unsafe { One::new(lines, slots, capacity, size, align, fences) })
         } else {
             let mortal = matches!(memory, Memory::Segment(_));
             // SAFETY: by the contract of this function.
@@ -277,8 +234,7 @@ impl Core {
 
     /// A new handle's rhythm.
     pub(crate) fn rhythm(&self) -> Rhythm {
-        // About the time of as many messages: one to one each takes a third of what it takes otherwise.
-        Rhythm::new(if matches!(self.ring, Ring::One(_)) { 40 } else { 120 })
+        if matches!(self.ring, Ring::One(_)) { Rhythm::quick() } else { Rhythm::slow() }
     }
 
     /// Whether its members can die.
@@ -342,7 +298,7 @@ impl Core {
 
     /// Attaches a member. Who sleeps without a bound, because nobody else was there, learns that somebody is.
     pub(crate) fn attach(&self, role: Role, sole: bool) -> Result<Membership, Error> {
-        self.may_attach()?;
+        self.fences().may_attach(&self.place())?;
         let membership = self.roster.attach(role, sole, &mut |owner, counters| self.reap(owner, true, counters))?;
         if let Ring::One(one) = &self.ring {
             membership.begin_at(role, one.tail(), one.head());
@@ -380,25 +336,17 @@ impl Core {
         matches!(&self.roster, Roster::Processes(processes) if processes.others())
     }
 
-    /// Whether members of this process may take part. Those of a ring of one reach each other by a barrier on all
-    /// processors, unless it was made where there is none: one that can't make it, or be reached by it, must stay out.
-    fn may_attach(&self) -> Result<(), Error> {
+    fn fences(&self) -> Fences {
         match &self.ring {
-            Ring::One(one) if !one.fenced() && !os::barrier_available() => Err(Error::System {
-                doing: format!("attach to the {}, whose members order their memory by membarrier", self.place()),
-                source: io::ErrorKind::Unsupported.into(),
-            }),
-            _ => Ok(()),
+            // Each claim is a fence.
+            Ring::Many(_) => Fences::Own,
+            Ring::One(one) => one.fences,
         }
     }
 
-    /// The full fence between a sleeper's announcement and its last look.
+    /// Between a sleeper's announcement and its last look.
     pub(crate) fn announced(&self) {
-        match &self.ring {
-            Ring::One(one) if !one.fenced() => os::barrier(self.mortal()),
-            _ if kept("announced") => fence(SeqCst),
-            _ => {}
-        }
+        self.fences().announced(self.mortal());
     }
 
     /// Settles what the member that holds up a push (or a pop) holds, if it is dead.
@@ -447,13 +395,8 @@ impl Core {
     /// Looks for dead members and reaps them.
     pub(crate) fn sweep(&self, counters: &Counters) {
         let Roster::Processes(processes) = &self.roster else { return };
-        self.control().sweeps.0.fetch_add(1, Relaxed);
+        self.control().searches.0.begin();
         processes.sweep(counters, &mut |owner, counters| self.reap(owner, false, counters));
-    }
-
-    /// The number of searches begun so far.
-    pub(crate) fn sweeps(&self) -> u32 {
-        self.control().sweeps.0.load(Relaxed)
     }
 
     /// What a refusal is called among users.

@@ -85,7 +85,7 @@ impl<M: Shareable + ?Sized> Queue<M> {
 
     fn in_segment(segment: Segment) -> Result<Queue<M>, Error> {
         let place = segment.place().to_string();
-        let measures = Measures::of(segment.header(), &place)?;
+        let measures = Measures::of(&segment)?;
         message::check::<M>(segment.header(), (measures.size, measures.align), &place)?;
         Ok(Queue::over(Core::in_segment(segment, measures)))
     }
@@ -207,8 +207,7 @@ pub fn list() -> Result<Vec<Listed>, Error> {
 /// What can be told of the queue of that name, whatever its messages' type.
 pub fn inspect(name: &str) -> Result<Report, Error> {
     let segment = Segment::open(&Place::Named(name.into()))?;
-    let place = segment.place().to_string();
-    let measures = Measures::of(segment.header(), &place)?;
+    let measures = Measures::of(&segment)?;
     let core = Core::in_segment(segment, measures);
     Ok(Report {
         capacity: measures.capacity as usize,

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::core::Core;
 use super::{Queue, same_settings};
 use crate::error::Error;
-use crate::message::{Message, Owned, Shape, Shareable};
+use crate::message::{self, Message, Owned, Shareable};
 use crate::ring::MAX_MEMBERS;
 use crate::roster::SOLE;
 use crate::segment::{self, GOES_WITH_LAST_USER, Place, Segment};
@@ -30,9 +30,6 @@ pub struct Options {
     mode: u32,
     goes_with_last_user: bool,
 }
-
-/// The longest message of bytes, where none is named.
-const MESSAGE_MAX: usize = 1024;
 
 impl Options {
     /// The most members that a queue between processes can be made for.
@@ -99,7 +96,7 @@ impl Options {
     /// # Ok::<(), handover::Error>(())
     /// ```
     pub fn threads<T: Send>(&self) -> Result<Queue<Owned<T>>, Error> {
-        let shape = self.shape::<Owned<T>>()?;
+        let shape = message::shape::<Owned<T>>(self.message_max)?;
         let measures = self.measures(&shape, true)?;
         Ok(Queue::over(Core::on_heap(measures, discard::<Owned<T>>)?))
     }
@@ -130,15 +127,8 @@ impl Options {
         self.open_or_create_in(&Place::Path(path.as_ref().into()))
     }
 
-    fn shape<M: Message + ?Sized>(&self) -> Result<Shape, Error> {
-        let max = self.message_max.unwrap_or(MESSAGE_MAX);
-        let too_long =
-            || Error::Unfit { why: format!("messages of up to {max} bytes are too long; 4 GiB is the most") };
-        M::shape(max).ok_or_else(too_long)
-    }
-
     fn create_in<M: Shareable + ?Sized>(&self, place: &Place) -> Result<Queue<M>, Error> {
-        let shape = self.shape::<M>()?;
+        let shape = message::shape::<M>(self.message_max)?;
         let measures = self.measures(&shape, false)?;
         let features = if self.goes_with_last_user { GOES_WITH_LAST_USER } else { 0 };
         let segment = Segment::create(place, measures.header(&shape, features), self.mode, |_, _| {})?;
@@ -146,7 +136,7 @@ impl Options {
     }
 
     fn open_or_create_in<M: Shareable + ?Sized>(&self, place: &Place) -> Result<Queue<M>, Error> {
-        let wanted = self.measures(&self.shape::<M>()?, false)?;
+        let wanted = self.measures(&message::shape::<M>(self.message_max)?, false)?;
         let open = |segment| {
             let queue = Queue::<M>::in_segment(segment)?;
             match same_settings(&wanted, &queue.core.measures) {
@@ -169,7 +159,7 @@ unsafe fn discard<M: Message + ?Sized>(slot: *mut u8) {
 mod tests {
     use super::super::core::Measures;
     use super::*;
-    use crate::message::fingerprint;
+    use crate::message::{Shape, fingerprint};
 
     #[test]
     fn sizes_that_overflow_are_refused() {
@@ -182,7 +172,7 @@ mod tests {
         for members in [1, 64, Options::MOST_MEMBERS] {
             let shape = Shape { size: 8, align: 8, fingerprint: 0, name: "u64".into() };
             let measures: Measures = Options::new(1000).members(members).measures(&shape, false).expect("fits");
-            let overhead = 4096 + measures.length - 1000 * 16;
+            let overhead = 4096 + measures.slots.length - 1000 * 16;
             assert!(overhead <= 16 * 1024 + 128 * members as usize, "{overhead} bytes for {members} members");
         }
     }

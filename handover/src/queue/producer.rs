@@ -126,7 +126,7 @@ impl<M: Message + ?Sized> Producer<M> {
                 // SAFETY: as above.
                 unsafe { M::write(message, &self.scratch, one.message(&run, 0)) };
                 one.publish(&mut self.producing, 1);
-                one.order();
+                one.fences.worked();
             }
         }
         self.core.message_came();
@@ -282,7 +282,7 @@ impl<M: Message + ?Sized> Producer<M> {
             }
             Ring::One(one) => {
                 one.publish(&mut self.producing, written);
-                one.order();
+                one.fences.worked();
             }
         }
         self.core.message_came();

@@ -1,18 +1,16 @@
 //! Blocking: what a push without room and a pop without a message do, written once.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::core::{Core, Ring};
 use crate::error::Error;
 use crate::gate::{Limit, PERIOD, Patience, Rhythm, Step, Wait};
 use crate::ring::{Refusal, Run};
-use crate::roster::{Membership, count};
+use crate::roster::{ALONE, Membership, Search, count};
 
 /// The longest sleep behind a slot that a living member holds.
 const BEHIND_A_HOLDER: Duration = Duration::from_millis(1);
-/// The longest sleep while no other process is there. One may have come, closed the queue and died before it said so.
-const ALONE: Duration = Duration::from_secs(1);
 
 /// The end that blocks: a producer or a consumer.
 pub(super) trait Side {
@@ -50,7 +48,8 @@ fn wait_out<S: Side>(side: &mut S, want: u32, refusal: Refusal, limit: Limit, sl
     let mut patience = Patience::new(setting, limit, side.rhythm(), done);
     let mut blocked = false;
     let mut asked = false;
-    let mut search = Search { sweeps: core.sweeps(), last: None };
+    let mut search = Search::new(&core.control().searches.0);
+    let mut search = |side: &S| core.mortal() && search.if_due(|| core.sweep(side.membership().counters()));
     loop {
         if matches!(refusal, Refusal::Closed | Refusal::Corrupt(_)) {
             return Err(core.refused(refusal, S::PUSH));
@@ -72,7 +71,7 @@ fn wait_out<S: Side>(side: &mut S, want: u32, refusal: Refusal, limit: Limit, sl
                 None => continue,
             },
             Step::Over => return Err(core.refused(refusal, S::PUSH)),
-            Step::Yielded => asked &= !search.if_due(side, &core),
+            Step::Yielded => asked &= !search(side),
             Step::Sleep(left) => {
                 if !blocked {
                     blocked = true;
@@ -95,9 +94,9 @@ fn wait_out<S: Side>(side: &mut S, want: u32, refusal: Refusal, limit: Limit, sl
                 };
                 let time = most.into_iter().chain(left).min();
                 *slept = true;
-                search.if_due(side, &core);
+                search(side);
                 gate.sleep(sequence, time, core.mortal());
-                search.if_due(side, &core);
+                search(side);
                 // To ask about the one holder is little beside a sleep.
                 asked = false;
             }
@@ -106,34 +105,6 @@ fn wait_out<S: Side>(side: &mut S, want: u32, refusal: Refusal, limit: Limit, sl
             Ok(run) => return Ok(run),
             Err(now) => refusal = now,
         }
-    }
-}
-
-/// The search for the dead by one who waits.
-struct Search {
-    /// The searches begun, by anybody, when this one looked last.
-    sweeps: u32,
-    last: Option<Instant>,
-}
-
-impl Search {
-    /// Looks for the dead if [`PERIOD`] has passed, unless somebody else has done so meanwhile. By the clock: one that
-    /// is woken all the time never sleeps to the end. Returns whether it was due.
-    fn if_due<S: Side>(&mut self, side: &S, core: &Core) -> bool {
-        if !core.mortal() {
-            return false;
-        }
-        let now = Instant::now();
-        let last = *self.last.get_or_insert(now);
-        if now.duration_since(last) < PERIOD {
-            return false;
-        }
-        self.last = Some(now);
-        if core.sweeps() == self.sweeps {
-            core.sweep(side.membership().counters());
-        }
-        self.sweeps = core.sweeps();
-        true
     }
 }
 

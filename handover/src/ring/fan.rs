@@ -24,9 +24,10 @@
 //! nobody takes away a successor's.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicU32, AtomicU64, compiler_fence, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use super::{Line, Owner, prefetch_to_write};
+use crate::fences::Fences;
 
 /// The ring's shared words. All zero is new.
 #[repr(C)]
@@ -114,7 +115,7 @@ pub(crate) struct Fan {
     capacity: u64,
     /// Slots: the capacity and a chunk.
     length: u64,
-    fenced: bool,
+    pub(crate) fences: Fences,
 }
 
 // SAFETY: everything is accessed through atomics.
@@ -171,10 +172,10 @@ impl Fan {
         (cursors, members): (*const Cursor, u32),
         (slots, stride): (*mut u8, usize),
         capacity: u32,
-        fenced: bool,
+        fences: Fences,
     ) -> Fan {
         let length = u64::from(capacity) + u64::from(chunk(capacity));
-        Fan { lines, cursors, members, slots, stride, capacity: u64::from(capacity), length, fenced }
+        Fan { lines, cursors, members, slots, stride, capacity: u64::from(capacity), length, fences }
     }
 
     #[inline(always)]
@@ -203,20 +204,6 @@ impl Fan {
     #[inline(always)]
     fn step(&self, index: u64) -> u64 {
         if index + 1 < self.length { index + 1 } else { 0 }
-    }
-
-    pub(crate) fn fenced(&self) -> bool {
-        self.fenced
-    }
-
-    /// Between a side's own store and its look at the others' announcements; see [`super::one::One::order`].
-    #[inline(always)]
-    pub(crate) fn order(&self) {
-        if self.fenced {
-            fence(SeqCst);
-        } else {
-            compiler_fence(SeqCst);
-        }
     }
 
     /// How many messages were published.
@@ -395,7 +382,7 @@ impl Fan {
         let cursor = self.cursor(number);
         // Release: the messages were read before the writer writes over them.
         cursor.position.store(mine.position, Release);
-        self.order();
+        self.fences.worked();
         cursor.followed.load(Relaxed) != 0 || Gate::of(cursor.gate.load(Relaxed)) == Gate::Gating
     }
 
@@ -497,7 +484,7 @@ mod tests {
         unsafe {
             let base = alloc_zeroed(layout);
             let (cursors, slots) = (base.add(parts[0]), base.add(parts[0] + parts[1]));
-            with(Fan::new(base.cast(), (cursors.cast(), 3), (slots, 8), capacity, true));
+            with(Fan::new(base.cast(), (cursors.cast(), 3), (slots, 8), capacity, Fences::Own));
             dealloc(base, layout);
         }
     }

@@ -13,17 +13,14 @@
 //! in `held` first, so that the successor can mark it as redelivered, and where a batch ends that is handed to the user's
 //! collection in `shown`. A plain `pop` shows nothing to anybody before it has moved `head`, and needs no note.
 //!
-//! **Fences.** A side that goes to sleep, or wants to leave a closed ring, announces itself and then looks at the other
-//! side's words once more; the other side writes its words and then looks for announcements. One of the two must see
-//! the other, which takes a full fence on both sides. The side that waits has time: it makes *every* running thread
-//! fence (`membarrier`), and the side that works pays nothing. Where the kernel can't do that, `fenced` makes each
-//! operation fence for itself.
+//! **Fences.** A producer says in `pushing` that it may publish, and then looks whether the ring is closed; a consumer of
+//! a closed ring looks at `pushing`, once [`Fences`] lets it, before it leaves.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::compiler_fence;
 
 use super::{Fault, Lines, Position, RUN_MAX, Refusal, Run, prefetch_to_read, prefetch_to_write};
-use crate::sync::{fence, kept, ordering};
+use crate::fences::Fences;
+use crate::sync::ordering;
 
 /// A ring in memory that somebody else owns.
 #[derive(Clone)]
@@ -36,7 +33,7 @@ pub(crate) struct One {
     length: usize,
     /// How far ahead lines are fetched, in bytes; more than the ring has where that would harm.
     ahead: usize,
-    fenced: bool,
+    pub(crate) fences: Fences,
 }
 
 // SAFETY: all shared access goes through atomics; messages are accessed only between publish and release, by one side.
@@ -97,13 +94,13 @@ impl One {
         capacity: u32,
         size: usize,
         align: usize,
-        fenced: bool,
+        fences: Fences,
     ) -> One {
         let stride = stride(size, align).expect("measured at creation");
         let length = capacity as usize * stride;
         // In a small ring what lies ahead is what the other side works on.
         let ahead = if length >= 16 * PREFETCH_BYTES { PREFETCH_BYTES } else { length };
-        One { lines, slots, stride, capacity: u64::from(capacity), length, ahead, fenced }
+        One { lines, slots, stride, capacity: u64::from(capacity), length, ahead, fences }
     }
 
     #[inline(always)]
@@ -136,24 +133,6 @@ impl One {
     fn step(&self, index: u64, count: u64) -> u64 {
         let index = index + count;
         if index < self.capacity { index } else { index - self.capacity }
-    }
-
-    /// Between a side's own store and its look at the other's announcements.
-    #[inline(always)]
-    pub(crate) fn order(&self) {
-        if self.fenced() {
-            if kept("one-order") {
-                fence(SeqCst);
-            }
-        } else {
-            compiler_fence(SeqCst);
-        }
-    }
-
-    /// Whether each operation fences for itself.
-    #[inline(always)]
-    pub(crate) fn fenced(&self) -> bool {
-        self.fenced
     }
 
     /// The view of a new producer, which is the only one alive.
@@ -192,7 +171,7 @@ impl One {
         let tail = self.tail();
         // Back at the tail by itself when one message is published.
         self.lines().tail.0.pushing.store(tail.wrapping_add(1), Relaxed);
-        self.order();
+        self.fences.worked();
         match self.room(mine, tail, u64::from(want)) {
             Ok(room) => {
                 if let Some(line) = self.ahead_of(mine.index) {

@@ -11,6 +11,8 @@
 //! most. An entry is freed by a compare-and-swap from the state that was read before the kernel was asked: a reaper
 //! that was stopped in between finds the next owner's state and changes nothing.
 
+mod search;
+
 use std::process;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
@@ -18,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+pub(crate) use self::search::{ALONE, Search, Searches};
 use crate::error::Error;
 use crate::ring::Owner;
 use crate::segment::Segment;

@@ -142,6 +142,13 @@ impl Header {
         Kind::decode(self.kind).expect("made from a kind, or validated")
     }
 
+    /// Size and alignment of a message.
+    pub(crate) fn message(&self) -> Result<(usize, usize), String> {
+        let size = usize::try_from(self.message_size).map_err(|_| "messages too large")?;
+        let align = usize::try_from(self.message_align).map_err(|_| "alignment too large")?;
+        Ok((size, align))
+    }
+
     pub(crate) fn goes_with_last_user(&self) -> bool {
         self.features & GOES_WITH_LAST_USER != 0
     }

@@ -221,6 +221,11 @@ impl Segment {
         Err(Error::Kind { place: self.place.to_string(), found: found.name(), wanted: wanted.name() })
     }
 
+    /// What is said of a header that a segment of this kind can't have.
+    pub(crate) fn corrupt(&self, why: String) -> Error {
+        Error::CorruptHeader { place: self.place.to_string(), why }
+    }
+
     /// Removes the file if nobody else is present.
     ///
     /// Everybody gives up their presence *before* trying for the lock. So of two who leave at once the one who tries

@@ -7,6 +7,7 @@ use loom::sync::atomic::{AtomicU64, fence};
 use loom::thread;
 
 use super::*;
+use crate::fences::Fences;
 use crate::ring::one::{Consuming, One, Producing};
 
 /// A ring of one, and the memory that it works on. The slots hold nothing but messages.
@@ -22,7 +23,8 @@ impl Pair {
         let mut slots: Box<[UnsafeCell<u64>]> = (0..capacity).map(|_| UnsafeCell::new(u64::MAX)).collect();
         let (size, align) = size();
         // SAFETY: both live as long as the ring, and the slots are as the ring measures them.
-        let ring = unsafe { One::new(&raw const *lines, slots.as_mut_ptr().cast(), capacity, size, align, true) };
+        let ring =
+            unsafe { One::new(&raw const *lines, slots.as_mut_ptr().cast(), capacity, size, align, Fences::Own) };
         Arc::new(Pair { ring, _lines: lines, _slots: slots })
     }
 
@@ -33,7 +35,7 @@ impl Pair {
             write(self.ring.message(&run, nth), *value);
         }
         self.ring.publish(mine, run.count);
-        self.ring.order();
+        self.ring.fences.worked();
         Ok(run.count as usize)
     }
 
@@ -41,7 +43,7 @@ impl Pair {
         let run = self.ring.claim_pop(mine, want)?;
         let values = (0..run.count).map(|nth| read(self.ring.message(&run, nth))).collect();
         self.ring.release(mine, run.count);
-        self.ring.order();
+        self.ring.fences.worked();
         Ok(values)
     }
 
