@@ -1,7 +1,6 @@
 //! What a stepped process does, in which state of the queue, and what may be found when it dies in it.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::SeqCst;
@@ -48,8 +47,8 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.word())
             }
         }

@@ -56,6 +56,12 @@ impl Shared {
         Shared { base, length }
     }
 
+    /// Maps all that is behind a descriptor.
+    pub fn whole(file: OwnedFd) -> Shared {
+        let length = fs::File::from(file.try_clone().expect("a descriptor")).metadata().expect("a length").len();
+        Shared::map(file, length as usize)
+    }
+
     /// The page at its beginning.
     pub fn page(&self) -> &Page {
         assert!(self.length >= size_of::<Page>());
@@ -286,6 +292,13 @@ impl Stepped {
         assert!(self.stopped(), "the process ended by itself in its operation");
         self.steps += 1;
         if self.returned() { At::Behind } else { At::Operation }
+    }
+
+    /// Steps it so far, if its operation is not over before.
+    pub fn advance(&mut self, to: u64) {
+        while self.steps < to && !self.returned() {
+            self.step(false);
+        }
     }
 
     /// Waits until it sleeps; false if it was stopped instead: there was nothing to sleep for.

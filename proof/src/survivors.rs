@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use handover::{Consumer, Error, Producer, Queue, Role};
 
 use crate::scenes::{Content, MEMBERS, Operation, Ring, State, Wide, number, options, wide};
+use crate::step::Shared;
 
 /// Nobody may be held up by the dead for longer.
 pub const HOLD_UP: Duration = Duration::from_millis(10);
 /// So long something is waited for before it counts as lost.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub const PATIENCE: Duration = Duration::from_secs(1);
+/// Longer than anybody sleeps before searching for the dead.
+pub const LONG_ENOUGH: Duration = Duration::from_millis(6);
 /// The numbers of the survivors' own messages begin here.
 const OWN: u64 = 1 << 40;
 
@@ -26,8 +29,25 @@ pub enum Broken {
     Promise(String),
 }
 
-fn broken<T>(what: impl Into<String>) -> Result<T, Broken> {
+/// A promise was broken.
+pub fn broken<T>(what: impl Into<String>) -> Result<T, Broken> {
     Err(Broken::Promise(what.into()))
+}
+
+/// The shared memory as a number, to tell its states apart. Process ids say nothing.
+pub fn shared_state(memory: &Shared) -> u64 {
+    const ROSTER: usize = 4096 + 1024;
+    let table = ROSTER..ROSTER + 128 * (MEMBERS as usize + 2);
+    memory.digest(|offset| table.contains(&offset) && (offset - ROSTER) % 128 == 8)
+}
+
+/// Does something that may not be held up for long, and remembers what took longest.
+pub fn timed<R>(longest: &mut Duration, what: &str, act: impl FnOnce() -> R) -> Result<R, Broken> {
+    let begun = Instant::now();
+    let result = act();
+    let took = begun.elapsed();
+    *longest = (*longest).max(took);
+    if took > HOLD_UP { Err(Broken::Late(format!("{what} took {took:?}"))) } else { Ok(result) }
 }
 
 /// How the survivors find out.
@@ -255,23 +275,15 @@ impl Stage {
         self.sleeper = Some(Sleeper { side, thread, woken, asleep_since: Instant::now() });
     }
 
-    fn timed<R>(&mut self, what: &str, act: impl FnOnce(&mut Stage) -> R) -> Result<R, Broken> {
-        let begun = Instant::now();
-        let result = act(self);
-        let took = begun.elapsed();
-        self.longest = self.longest.max(took);
-        if took > HOLD_UP { Err(Broken::Late(format!("{what} took {took:?}"))) } else { Ok(result) }
-    }
-
     /// Does with the queue whatever can be done while another process is stopped in an operation: nothing may fail, but
     /// for want of room or messages.
     pub fn go_on_beside(&mut self, stopped: Operation, ledger: &mut Ledger) -> Result<(), Broken> {
-        self.push_all(Self::LONG_ENOUGH, ledger)?;
+        self.push_all(LONG_ENOUGH, ledger)?;
         if self.ring == Ring::Many {
             // Who comes searches for the dead, and must not find any.
             self.attach_consumer()?;
         }
-        self.pop_all(Self::LONG_ENOUGH, ledger)?;
+        self.pop_all(LONG_ENOUGH, ledger)?;
         if self.ring == Ring::Many {
             self.consumers.pop();
         }
@@ -301,9 +313,6 @@ impl Stage {
         }
         Ok(())
     }
-
-    /// Longer than anybody sleeps before searching for the dead.
-    const LONG_ENOUGH: Duration = Duration::from_millis(6);
 
     fn push_all(&mut self, wait: Duration, ledger: &mut Ledger) -> Result<(), Broken> {
         for turn in 0..=self.capacity {
@@ -422,13 +431,13 @@ impl Stage {
     }
 
     fn attach_producer(&mut self) -> Result<(), Broken> {
-        let producer = self.timed("attaching a producer", |stage| stage.queue.producer())?;
+        let producer = timed(&mut self.longest, "attaching a producer", || self.queue.producer())?;
         self.producers.push(producer.map_err(|error| Broken::Promise(format!("no producer is let in: {error}")))?);
         Ok(())
     }
 
     fn attach_consumer(&mut self) -> Result<(), Broken> {
-        let consumer = self.timed("attaching a consumer", |stage| stage.queue.consumer())?;
+        let consumer = timed(&mut self.longest, "attaching a consumer", || self.queue.consumer())?;
         self.consumers.push(consumer.map_err(|error| Broken::Promise(format!("no consumer is let in: {error}")))?);
         Ok(())
     }
