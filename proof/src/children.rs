@@ -8,10 +8,10 @@ use crate::hostile;
 /// What a child of each run does, by the first word of its task.
 pub fn play(words: &[String]) -> ExitCode {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    if let [run, rest @ ..] = words
-        && run == "step"
-    {
-        return crate::scenes::play(rest);
+    match words {
+        [run, rest @ ..] if run == "step" => return crate::scenes::play(rest),
+        [run, rest @ ..] if run == "step-broadcast" => return crate::kills::broadcast::scenes::play(rest),
+        _ => {}
     }
     if let Some(code) = hostile::child(words) {
         return code;

@@ -3,6 +3,7 @@
 //! A [`Row`] is an operation in a state. It is set up anew for each of its points, the process is led there, the deed is
 //! done, and what the row says must hold is checked.
 
+pub mod broadcast;
 mod named;
 mod queue;
 mod rows;
@@ -240,7 +241,9 @@ fn rows(deed: Deed, extent: &Extent) -> Vec<Box<dyn Row>> {
         rows.into_iter().map(|row| Box::new(row) as Box<dyn Row>)
     }
     let mut all: Vec<Box<dyn Row>> = boxed(rows::scenes(extent.short)).collect();
+    all.extend(boxed(broadcast::rows::scenes(extent.short)));
     if deed == Deed::Kill && !extent.short {
+        all.extend(boxed(broadcast::rows::successors()));
         all.extend(boxed(rows::named()));
         all.extend(boxed(rows::reapers()));
     }
@@ -263,7 +266,7 @@ pub fn kills(extent: &Extent) -> Vec<Verdict> {
         "Killed after {}: {} points in {} s, each {}: found by a newcomer, and by those who were \
          there. {MANY_MESSAGES} messages follow each of the first kind and the last of the second, one and a half laps \
          each other one. Of create, open, open-or-create and leave: each of the first 100, both sides of each system \
-         call, and each 499th, once; of attach-consumer behind a killed one: each of the first 100, then each fifth; \
+         call, and each 499th, once; of attaching behind a killed one: each of the first 100, then each fifth; \
          behind a killed one that reaped: each 23rd. Tried again: {late} times since something came later than \
          {HOLD_UP:?}, {} since the operation went another way. Longest hold-up: {:.1} ms",
         if extent.short && DEBUG {

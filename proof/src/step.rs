@@ -26,8 +26,10 @@ pub struct Page {
     pub refused: AtomicU32,
     /// Not zero once the program has seen a message, before the operation is over.
     pub seen: AtomicU32,
+    /// Of a reader of a broadcast: how many it was told that it missed.
+    pub missed: AtomicU64,
     /// The messages it got out.
-    pub messages: [AtomicU64; 64],
+    pub messages: [AtomicU64; 128],
 }
 
 /// The operation is under way, or has not begun.
