@@ -65,9 +65,12 @@ pub trait Walk {
             let now = self.walker().steps;
             if stop > now + NEAR
                 && let Some((mark, times)) = way.mark(now, stop)
-                && !self.walker_mut().run_to(way.addresses[mark as usize], times, mark)
             {
-                return false;
+                let run = self.walker_mut().run_to(way.addresses[mark as usize], times, mark);
+                // What it does behind its operation comes by the same places.
+                if !run || self.walker().returned() {
+                    return false;
+                }
             }
             if !self.advance(stop) || stop < to && !self.advance((stop + 2).min(to)) {
                 return false;
@@ -136,10 +139,10 @@ impl Way {
     }
 
     /// A place near `to`, and how often the way comes by it from `from` on: a breakpoint there leads to it sooner than
-    /// single steps do. Only in the program itself, not in code that the kernel lends.
+    /// single steps do. Only in the program itself, not in code that the kernel lends, and before the operation's end.
     fn mark(&self, from: u64, to: u64) -> Option<(u64, usize)> {
         const PROGRAM_END: u64 = 0x6000_0000_0000;
-        let costs = (to.saturating_sub(NEAR).max(from + 1)..=to).filter_map(|mark| {
+        let costs = (to.saturating_sub(NEAR).max(from + 1)..=to.min(self.length() - 1)).filter_map(|mark| {
             let address = self.addresses[mark as usize];
             let times = self.addresses[from as usize + 1..=mark as usize].iter().filter(|at| **at == address).count();
             (address != 0 && address < PROGRAM_END).then_some((times as u64 * 5 + (to - mark), mark, times))
