@@ -90,12 +90,10 @@ struct Round<'a> {
 pub fn run(settings: &Settings) -> Verdict {
     let seed = settings.seed.unwrap_or_else(seed_of_the_hour);
     let head = ["history of", "histories", "calls", "kills", "pending at death", "states searched", "given up"];
-    let mut verdict = Verdict {
-        title: format!("Histories: every call explained by the specification (seed {seed:x})"),
-        head: head.map(str::to_owned).to_vec(),
-        rows: Vec::new(),
-        violations: Vec::new(),
-    };
+    let mut verdict = Verdict::new(
+        format!("Histories: every call explained by the specification (seed {seed:x})"),
+        head.map(str::to_owned).to_vec(),
+    );
     let share = Duration::from_secs_f64(settings.seconds / (GROUNDS.len() * KINDS.len()) as f64);
     for (ground, where_) in GROUNDS {
         for (nth, (one_producer, one_consumer, kind)) in KINDS.into_iter().enumerate() {

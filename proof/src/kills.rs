@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use self::way::{Walk, Way};
 use crate::report::Verdict;
-use crate::step::stay_on;
+use crate::step::{Stepped, stay_on};
 use crate::survivors::{Broken, Discovery, HOLD_UP};
 
 /// How much is tried.
@@ -256,8 +256,16 @@ fn sum(outcomes: &[Outcome], of: impl Fn(&Outcome) -> u64) -> u64 {
     outcomes.iter().map(of).sum()
 }
 
+/// What is said where a process can't be stepped.
+fn untried(title: &str) -> Option<Vec<Verdict>> {
+    Stepped::refused().map(|why| vec![Verdict::untried(title, why)])
+}
+
 /// Kills a process after every instruction of every operation.
 pub fn kills(extent: &Extent) -> Vec<Verdict> {
+    if let Some(untried) = untried("Killed after every instruction") {
+        return untried;
+    }
     let rows = rows(Deed::Kill, extent);
     let (outcomes, took) = attempt_rows(&rows, Deed::Kill, extent);
     let late = sum(&outcomes, |outcome| outcome.late);
@@ -285,6 +293,9 @@ pub fn kills(extent: &Extent) -> Vec<Verdict> {
 
 /// Stops a process after every instruction, goes on beside it, and lets it go on.
 pub fn stops(extent: &Extent) -> Vec<Verdict> {
+    if let Some(untried) = untried("Stopped after every instruction") {
+        return untried;
+    }
     let rows = rows(Deed::Stop, extent);
     let (outcomes, took) = attempt_rows(&rows, Deed::Stop, extent);
     let title = format!(
@@ -315,7 +326,10 @@ fn progress(row: &dyn Row, outcome: &Outcome, begun: Instant) {
 fn table(title: String, points: &str, rows: &[Box<dyn Row>], outcomes: Vec<Outcome>) -> Verdict {
     let head = ["operation", "ring", "capacity", "state", "instructions", points, "left", "again", "longest", "broken"];
     let head = head.map(String::from).to_vec();
-    let mut verdict = Verdict { title, head, rows: Vec::new(), violations: Vec::new() };
+    let mut verdict = Verdict::new(title, head);
+    if rows.is_empty() {
+        verdict.untried = Some("no row contains what was asked for".into());
+    }
     for (row, outcome) in rows.iter().zip(outcomes) {
         let figures = [
             outcome.length.to_string(),

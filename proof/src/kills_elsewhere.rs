@@ -16,9 +16,7 @@ pub struct Extent {
 }
 
 fn refused(run: &str) -> Vec<Verdict> {
-    let why = "nothing was tried: processes are stepped through their instructions on Linux on x86-64 only";
-    let (head, rows) = (Vec::new(), Vec::new());
-    vec![Verdict { title: run.into(), head, rows, violations: vec![why.into()] }]
+    vec![Verdict::untried(run, "processes are stepped through their instructions on Linux on x86-64 only")]
 }
 
 /// Not here.

@@ -18,7 +18,10 @@ struct Arguments {
 }
 
 const EXAMPLES: &str = "\
-Exit status: 0 every promise held, 1 one was broken, 2 the command line was not understood.";
+Exit status: 0 every promise held, 1 one was broken, 2 the command line was not understood, 3 some could not be tried\non this machine, and of the others every one held.";
+
+/// The exit status where something could not be tried.
+const UNTRIED: u8 = 3;
 
 #[derive(Subcommand)]
 enum Command {
@@ -133,7 +136,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    if verdicts.iter().all(Verdict::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if verdicts.iter().all(Verdict::holds) {
+        ExitCode::SUCCESS
+    } else if verdicts.iter().all(|verdict| verdict.violations.is_empty()) {
+        ExitCode::from(UNTRIED)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn all() -> Vec<Verdict> {

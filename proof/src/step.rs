@@ -15,6 +15,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
+use crate::children;
+
 /// What tracer and traced share.
 #[repr(C)]
 pub struct Page {
@@ -141,8 +143,41 @@ pub struct Stepped {
 }
 
 impl Stepped {
+    /// Why no process can be stepped here, if so: containers and hardened systems may refuse it.
+    pub fn refused() -> Option<String> {
+        let nothing = || fs::File::open("/dev/null").expect("nothing");
+        let mut command = children::command(&[]);
+        command.stderr(Stdio::null());
+        let refused = |what: &str, error: io::Error| Some(format!("this system refuses {what} ({error})"));
+        let mut stepped = match Stepped::traced(command, nothing().into()) {
+            Ok(stepped) => stepped,
+            Err(error) => return refused("to have a process traced by ptrace", error),
+        };
+        if !stepped.stopped() {
+            return Some("a process that is traced by ptrace does not stop here when it begins".into());
+        }
+        // SAFETY: our stopped child; has it do an instruction, and points to nothing of ours.
+        if unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, stepped.pid(), 0, 0) } < 0 {
+            return refused("single steps by ptrace", io::Error::last_os_error());
+        }
+        let stops = stepped.stopped() && stepped.address() != 0;
+        (!stops).then(|| "single steps by ptrace do not stop a process here".into())
+    }
+
     /// Starts it, with a descriptor as its standard input, and lets it run to the beginning of its operation.
-    pub fn start(mut command: Command, input: OwnedFd) -> Stepped {
+    pub fn start(command: Command, input: OwnedFd) -> Stepped {
+        let mut stepped = Stepped::traced(command, input).expect("this program starts");
+        // Stopped by its exec.
+        stepped.stopped();
+        // SAFETY: it is our stopped child; nothing of ours is pointed to.
+        unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, stepped.pid(), 0, libc::PTRACE_O_EXITKILL) };
+        stepped.go_on();
+        assert!(stepped.stopped() && !stepped.ended, "the process ended before its operation");
+        stepped
+    }
+
+    /// Starts it, traced.
+    fn traced(mut command: Command, input: OwnedFd) -> io::Result<Stepped> {
         let file = memory(4096);
         let shared = Shared::map(&file, 4096);
         command.stdin(Stdio::from(input)).stdout(Stdio::from(file));
@@ -156,15 +191,8 @@ impl Stepped {
                 Ok(())
             });
         }
-        let child = command.spawn().expect("this program starts");
-        let mut stepped = Stepped { child, shared, steps: 0, ended: false, asleep: false };
-        // Stopped by its exec.
-        stepped.stopped();
-        // SAFETY: it is our stopped child; nothing of ours is pointed to.
-        unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, stepped.pid(), 0, libc::PTRACE_O_EXITKILL) };
-        stepped.go_on();
-        assert!(stepped.stopped() && !stepped.ended, "the process ended before its operation");
-        stepped
+        let child = command.spawn()?;
+        Ok(Stepped { child, shared, steps: 0, ended: false, asleep: false })
     }
 
     fn pid(&self) -> libc::pid_t {

@@ -89,14 +89,10 @@ pub fn run(settings: &Settings) -> Verdict {
         "leaked slots",
         "longest stall",
     ];
-    let mut verdict = Verdict {
-        title: format!(
-            "Torture: everybody is killed and stopped at random, and all messages accounted for (seed {seed:x})"
-        ),
-        head: head.map(str::to_owned).to_vec(),
-        rows: Vec::new(),
-        violations: Vec::new(),
-    };
+    let mut verdict = Verdict::new(
+        format!("Torture: everybody is killed and stopped at random, and all messages accounted for (seed {seed:x})"),
+        head.map(str::to_owned).to_vec(),
+    );
     // In a process of its own, for it gets another /dev/shm.
     match apart(|| drive(settings, seed)) {
         Ok(lines) => {

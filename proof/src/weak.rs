@@ -55,10 +55,8 @@ pub fn run() -> Vec<Verdict> {
     match build() {
         Ok(program) => vec![models(&program), mutants(&program)],
         Err(why) => vec![Verdict {
-            title: "Weak memory".into(),
-            head: Vec::new(),
-            rows: Vec::new(),
             violations: vec![format!("the models could not be built: {why}")],
+            ..Verdict::new("Weak memory", Vec::new())
         }],
     }
 }
@@ -157,12 +155,10 @@ fn reason(output: &str) -> String {
 fn models(program: &Path) -> Verdict {
     let names = list(program);
     let outcomes = each(&names, |name| explore(program, name, None));
-    let mut verdict = Verdict {
-        title: "Weak memory: every order of each model, within so many interruptions".into(),
-        head: ["model", "interleavings", "interruptions", "deaths", "s"].map(String::from).to_vec(),
-        rows: Vec::new(),
-        violations: Vec::new(),
-    };
+    let mut verdict = Verdict::new(
+        "Weak memory: every order of each model, within so many interruptions",
+        ["model", "interleavings", "interruptions", "deaths", "s"].map(String::from).to_vec(),
+    );
     if names.is_empty() {
         verdict.violations.push("there are no models".into());
     }
@@ -191,12 +187,10 @@ fn mutants(program: &Path) -> Verdict {
         tried.extend(models.iter().map(|model| (*mutant, *model)));
     }
     let outcomes = each(&tried, |(mutant, model)| explore(program, model, Some(mutant)));
-    let mut verdict = Verdict {
-        title: "Weak memory: one ordering weakened, or one step left out, at a time".into(),
-        head: ["mutant", "model", "how it shows"].map(String::from).to_vec(),
-        rows: Vec::new(),
-        violations: Vec::new(),
-    };
+    let mut verdict = Verdict::new(
+        "Weak memory: one ordering weakened, or one step left out, at a time",
+        ["mutant", "model", "how it shows"].map(String::from).to_vec(),
+    );
     for ((mutant, model), outcome) in tried.iter().zip(outcomes) {
         let shown = if outcome.well { "NOT NOTICED".into() } else { reason(&outcome.output) };
         verdict.rows.push(vec![mutant.to_string(), model.replace('_', " "), shown]);

@@ -2,7 +2,11 @@
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+use std::io::Write;
 use std::process::Command;
+
+/// What `proof` ends with where something could not be tried.
+const UNTRIED: i32 = 3;
 
 fn proof(run: &str) {
     let output = Command::new(env!("CARGO_BIN_EXE_proof"))
@@ -12,6 +16,11 @@ fn proof(run: &str) {
         .expect("the program starts");
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{said}{complained}");
+    if output.status.code() == Some(UNTRIED) {
+        // Past the capture of tests that pass: for nobody to take this for evidence.
+        let _ = writeln!(std::io::stderr(), "\nSKIPPED, and nothing shown: proof {run}{said}");
+        return;
+    }
     assert!(output.status.success(), "{said}{complained}");
 }
 

@@ -119,7 +119,7 @@ pub fn run(settings: &Settings) -> Vec<Verdict> {
 
 fn verdict(title: String, first: &str) -> Verdict {
     let head = [first].iter().chain(&Tally::HEAD).map(ToString::to_string).collect();
-    Verdict { title, head, rows: Vec::new(), violations: Vec::new() }
+    Verdict::new(title, head)
 }
 
 fn row(verdict: &mut Verdict, name: &str, tally: &Tally) {
@@ -429,12 +429,7 @@ fn work<M: Tried + ?Sized>(seed: u64, pushes: bool, name: &str, watch: &Watch, o
 
 /// The same, built with AddressSanitizer.
 fn sanitized(settings: &Settings) -> Verdict {
-    let mut verdict = Verdict {
-        title: "Hostile segments under AddressSanitizer".into(),
-        head: vec!["what".into(), "outcome".into()],
-        rows: Vec::new(),
-        violations: Vec::new(),
-    };
+    let mut verdict = Verdict::new("Hostile segments under AddressSanitizer", vec!["what".into(), "outcome".into()]);
     let outcome = run_sanitized(settings);
     let said = match &outcome {
         Ok(status) if status.success() => "nothing found".to_owned(),

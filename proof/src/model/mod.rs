@@ -157,12 +157,10 @@ pub fn run(bounds: Bounds, only: &str) -> Vec<Verdict> {
 
 /// Each scenario, under the protocol as it is.
 pub fn protocol(bounds: Bounds, only: &str) -> Verdict {
-    let mut verdict = Verdict {
-        title: "Model: every interleaving of the protocol".into(),
-        head: words(&["scenario", "slots", "members", "deaths", "states", "depth", "seconds"]),
-        rows: Vec::new(),
-        violations: Vec::new(),
-    };
+    let mut verdict = Verdict::new(
+        "Model: every interleaving of the protocol",
+        words(&["scenario", "slots", "members", "deaths", "states", "depth", "seconds"]),
+    );
     for case in scenarios::all(bounds).into_iter().filter(|case| case.name().contains(only)) {
         let start = Instant::now();
         let outcome = case.check(None);
@@ -189,12 +187,10 @@ pub fn protocol(bounds: Bounds, only: &str) -> Verdict {
 
 /// Each mutant, in the scenario where it matters: all have to be caught.
 pub fn mutants(only: &str) -> Verdict {
-    let mut verdict = Verdict {
-        title: "Model: the protocol broken on purpose".into(),
-        head: words(&["mutant", "scenario", "broken promise", "steps", "states"]),
-        rows: Vec::new(),
-        violations: Vec::new(),
-    };
+    let mut verdict = Verdict::new(
+        "Model: the protocol broken on purpose",
+        words(&["mutant", "scenario", "broken promise", "steps", "states"]),
+    );
     for (mutant, case) in scenarios::mutants().into_iter().filter(|(_, case)| case.name().contains(only)) {
         let outcome = case.check(Some(mutant));
         let (promise, steps) = match &outcome.broken {
