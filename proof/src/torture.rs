@@ -9,10 +9,12 @@
 //! * of a killed consumer, what it was popping: it wrote down what it saw, and only that may be gone. A plain `pop`
 //!   shows nothing before it returns: one message for each consumer killed in one.
 //!
-//! Everything else has to balance. Besides, the queue is removed and made anew under its name while they come and go, and
+//! Everything else has to balance. The readers of a broadcast each balance their own account, see `broadcast`. Besides, the queue is removed and made anew under its name while they come and go, and
 //! all of `/dev/shm` is filled for moments: for that the whole run has a small one of its own.
 
 mod balance;
+mod broadcast;
+mod crowd;
 mod ledger;
 mod memory;
 mod round;
@@ -23,13 +25,26 @@ use std::os::fd::FromRawFd;
 use std::panic;
 use std::time::{Duration, Instant};
 
+use self::broadcast::BroadcastRound;
 use self::round::Round;
 use crate::random::{Random, seed_of_the_hour};
 use crate::report::Verdict;
 
-/// The four kinds of queue: whether one producer, one consumer.
-const KINDS: [(&str, bool, bool); 4] =
-    [("many", false, false), ("one-to-one", true, true), ("one-to-many", true, false), ("many-to-one", false, true)];
+/// What is tortured.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Whether it has one producer, and one consumer.
+    Queue(bool, bool),
+    Broadcast,
+}
+
+const KINDS: [(&str, Kind); 5] = [
+    ("many", Kind::Queue(false, false)),
+    ("one-to-one", Kind::Queue(true, true)),
+    ("one-to-many", Kind::Queue(true, false)),
+    ("many-to-one", Kind::Queue(false, true)),
+    ("broadcast", Kind::Broadcast),
+];
 
 const CAPACITIES: [usize; 6] = [1, 2, 3, 64, 1000, 20_000];
 
@@ -40,13 +55,13 @@ pub struct Settings {
     pub seconds: f64,
     /// The same deeds again; what they meet is another matter.
     pub seed: Option<u64>,
-    /// Only this kind of queue.
+    /// Only this kind of queue, or the broadcast.
     pub kind: Option<String>,
     /// Only this capacity.
     pub capacity: Option<usize>,
 }
 
-/// The names of the kinds of queue.
+/// The names of the kinds of queue, and the broadcast's.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
     KINDS.iter().map(|kind| kind.0)
 }
@@ -66,32 +81,42 @@ struct Tally {
     lost: u64,
     doubled: u64,
     leaked: u64,
+    /// Of broadcasts: what readers that had left by themselves were given, and all were told that they missed.
+    read: u64,
+    missed: u64,
     longest: Duration,
     violations: Vec<String>,
 }
 
-/// Tortures all kinds of queue and balances.
+/// What stands in a column.
+type Figure = fn(&Tally) -> u64;
+
+/// The columns of the table.
+const COLUMNS: [(&str, Figure); 14] = [
+    ("rounds", |tally| tally.rounds),
+    ("kills", |tally| tally.kills),
+    ("of all at once", |tally| tally.massacres),
+    ("stops", |tally| tally.stops),
+    ("made anew", |tally| tally.renewed),
+    ("memory full", |tally| tally.filled),
+    ("messages", |tally| tally.messages),
+    ("redelivered", |tally| tally.redelivered),
+    ("died with who popped", |tally| tally.died_with_who_popped),
+    ("lost", |tally| tally.lost),
+    ("doubled unmarked", |tally| tally.doubled),
+    ("leaked slots", |tally| tally.leaked),
+    ("read by readers", |tally| tally.read),
+    ("missed and told", |tally| tally.missed),
+];
+
+/// Tortures all kinds of queue and the broadcast, and balances.
 pub fn run(settings: &Settings) -> Verdict {
     let seed = settings.seed.unwrap_or_else(seed_of_the_hour);
-    let head = [
-        "torture of",
-        "rounds",
-        "kills",
-        "of all at once",
-        "stops",
-        "made anew",
-        "memory full",
-        "messages",
-        "redelivered",
-        "died with who popped",
-        "lost",
-        "doubled unmarked",
-        "leaked slots",
-        "longest stall",
-    ];
+    let columns = COLUMNS.iter().map(|(name, _)| *name);
+    let head: Vec<&str> = ["torture of"].into_iter().chain(columns).chain(["longest stall"]).collect();
     let mut verdict = Verdict::new(
         format!("Torture: everybody is killed and stopped at random, and all messages accounted for (seed {seed:x})"),
-        head.map(str::to_owned).to_vec(),
+        head.into_iter().map(str::to_owned).collect(),
     );
     // In a process of its own, for it gets another /dev/shm.
     match apart(|| drive(settings, seed)) {
@@ -190,7 +215,14 @@ fn drive(settings: &Settings, seed: u64) -> String {
             );
             let seed = random.number();
             let one = panic::AssertUnwindSafe(|| {
-                Round::new(tally, kind, capacity, Random::new(seed), small.is_ok(), what.clone()).run(share)
+                let random = Random::new(seed);
+                match kind.1 {
+                    Kind::Queue(one_producer, one_consumer) => {
+                        let ones = (one_producer, one_consumer);
+                        Round::new(tally, ones, capacity, random, small.is_ok(), what.clone()).run(share)
+                    }
+                    Kind::Broadcast => BroadcastRound::new(tally, capacity, random, what.clone()).run(share),
+                }
             });
             if let Err(panic) = panic::catch_unwind(one) {
                 tally.violations.push(told(&*panic));
@@ -211,39 +243,9 @@ fn drive(settings: &Settings, seed: u64) -> String {
         }
     }
     for (kind, tally) in kinds.iter().zip(&tallies) {
-        let Tally {
-            rounds,
-            kills,
-            massacres,
-            stops,
-            renewed,
-            filled,
-            messages,
-            redelivered,
-            died_with_who_popped,
-            lost,
-            doubled,
-            leaked,
-            longest,
-            violations,
-        } = tally;
-        let figures = [
-            rounds,
-            kills,
-            massacres,
-            stops,
-            renewed,
-            filled,
-            messages,
-            redelivered,
-            died_with_who_popped,
-            lost,
-            doubled,
-            leaked,
-        ];
-        let figures: Vec<String> = figures.iter().map(ToString::to_string).collect();
-        said += &format!("row\t{}\t{}\t{} ms\n", kind.0, figures.join("\t"), longest.as_millis());
-        for violation in violations {
+        let figures: Vec<String> = COLUMNS.iter().map(|(_, figure)| figure(tally).to_string()).collect();
+        said += &format!("row\t{}\t{}\t{} ms\n", kind.0, figures.join("\t"), tally.longest.as_millis());
+        for violation in &tally.violations {
             said += &format!("violation\t{}\n", violation.replace('\n', "\u{1}"));
         }
     }

@@ -14,6 +14,11 @@ fn torture(kind: &str) {
 }
 
 #[test]
+fn readers_of_a_broadcast_get_each_message_or_are_told_whoever_is_killed() {
+    torture("broadcast");
+}
+
+#[test]
 fn with_many_producers_and_consumers_everything_balances_whoever_is_killed() {
     torture("many");
 }

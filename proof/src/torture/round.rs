@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::panic;
 use std::process;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use handover::{Error, Options, Queue};
 
+use super::crowd::{self, Crowd, Worker};
 use super::ledger::{Ledger, Message};
 use super::workers::{consume, leave, produce, wrong};
 use super::{Tally, memory};
@@ -24,13 +24,6 @@ const WORKERS: usize = 2500;
 const WORKERS_OF_EACH: usize = 400;
 /// So often it is made anew. Each time with a capacity of its own, which tells workers which one they opened.
 const QUEUES: usize = 12;
-
-struct Worker {
-    pid: i32,
-    produces: bool,
-    number: usize,
-    stopped: Option<Instant>,
-}
 
 pub(super) struct Round<'a> {
     pub(super) tally: &'a mut Tally,
@@ -48,36 +41,16 @@ pub(super) struct Round<'a> {
     begin_with: (usize, usize),
     pub(super) producers: usize,
     pub(super) consumers: usize,
-    workers: Vec<Worker>,
-    zombies: Vec<i32>,
+    /// Producers, and others.
+    crowd: Crowd<bool>,
     pub(super) what: String,
-}
-
-fn signal(pid: i32, signal: i32) {
-    // SAFETY: the pid is that of a child which was not waited for.
-    unsafe { libc::kill(pid, signal) };
-}
-
-/// Waits for the child and sees to its good end.
-fn wait_for(pid: i32, flags: i32, what: &str) -> bool {
-    let mut status = 0;
-    // SAFETY: waits for a child.
-    let got = unsafe { libc::waitpid(pid, &raw mut status, flags) };
-    if got == 0 {
-        return false;
-    }
-    assert_eq!(got, pid, "{what}: a child can be waited for");
-    let good = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL
-        || libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
-    assert!(good, "{what}: worker {pid} ended with status {status:x}; what it said stands above");
-    true
 }
 
 impl<'a> Round<'a> {
     /// A new queue. Without a capacity: of any, removed and made anew all the time.
     pub(super) fn new(
         tally: &'a mut Tally,
-        &(_, one_producer, one_consumer): &(&str, bool, bool),
+        (one_producer, one_consumer): (bool, bool),
         capacity: Option<usize>,
         mut random: Random,
         small_memory: bool,
@@ -112,8 +85,7 @@ impl<'a> Round<'a> {
             begin_with: (producers, consumers),
             producers: 0,
             consumers: 0,
-            workers: Vec::new(),
-            zombies: Vec::new(),
+            crowd: Crowd::new(&what),
             what,
         }
     }
@@ -140,17 +112,8 @@ impl<'a> Round<'a> {
         let me = *number;
         *number += 1;
         let seed = self.random.number();
-        // SAFETY: this process has one thread.
-        let pid = unsafe { libc::fork() };
-        assert!(pid >= 0, "a fork");
-        if pid == 0 {
-            // SAFETY: asks to be killed when the driver dies.
-            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            let work = panic::AssertUnwindSafe(|| self.work(produces, me, &mut Random::new(seed)));
-            let _ = panic::catch_unwind(work);
-            wrong("panicked");
-        }
-        self.workers.push(Worker { pid, produces, number: me, stopped: None });
+        let pid = crowd::begin(|| self.work(produces, me, &mut Random::new(seed)));
+        self.crowd.add(pid, produces, me);
     }
 
     /// What a worker does.
@@ -185,73 +148,19 @@ impl<'a> Round<'a> {
         leave()
     }
 
+    /// One random deed, and another process for each that is gone.
+    fn torment(&mut self, replace: bool) {
+        let killed = self.crowd.torment(&mut self.random, self.tally);
+        if replace {
+            killed.into_iter().for_each(|produces| self.begin(produces));
+        }
+    }
+
     /// Those who ended by themselves are replaced.
     fn replace(&mut self, replace: bool) {
-        let mut at = 0;
-        while at < self.workers.len() {
-            if wait_for(self.workers[at].pid, libc::WNOHANG, &self.what) {
-                let worker = self.workers.swap_remove(at);
-                if replace {
-                    self.begin(worker.produces);
-                }
-            } else {
-                at += 1;
-            }
-        }
-    }
-
-    fn kill(&mut self, at: usize) -> Worker {
-        let worker = self.workers.swap_remove(at);
-        signal(worker.pid, libc::SIGKILL);
-        self.tally.kills += 1;
-        self.zombies.push(worker.pid);
-        // Some stay zombies for a while.
-        if self.zombies.len() > 6 {
-            let at = self.random.below(self.zombies.len() as u64) as usize;
-            wait_for(self.zombies.swap_remove(at), 0, &self.what);
-        }
-        worker
-    }
-
-    fn kill_all(&mut self) {
-        // Nobody has the time to do anything about anybody.
-        for worker in &self.workers {
-            signal(worker.pid, libc::SIGKILL);
-        }
-        self.tally.kills += self.workers.len() as u64;
-        self.tally.massacres += 1;
-        let all = self.workers.drain(..).map(|worker| worker.pid);
-        for pid in all.chain(self.zombies.drain(..)) {
-            wait_for(pid, 0, &self.what);
-        }
-    }
-
-    /// One random deed.
-    fn torment(&mut self, replace: bool) {
-        let Some(last) = self.workers.len().checked_sub(1) else { return };
-        let at = self.random.below(last as u64 + 1) as usize;
-        match self.random.below(8) {
-            0..=2 if self.workers[at].stopped.is_none() => {
-                signal(self.workers[at].pid, libc::SIGSTOP);
-                self.tally.stops += 1;
-                self.workers[at].stopped = Some(Instant::now() + Duration::from_micros(self.random.below(15_000)));
-            }
-            _ => {
-                let worker = self.kill(at);
-                if replace {
-                    self.begin(worker.produces);
-                }
-            }
-        }
-        self.resume(Instant::now());
-    }
-
-    fn resume(&mut self, now: Instant) {
-        for worker in &mut self.workers {
-            if worker.stopped.is_some_and(|until| until <= now) {
-                worker.stopped = None;
-                signal(worker.pid, libc::SIGCONT);
-            }
+        let ended = self.crowd.ended();
+        if replace {
+            ended.into_iter().for_each(|produces| self.begin(produces));
         }
     }
 
@@ -259,7 +168,7 @@ impl<'a> Round<'a> {
     fn torment_all(&mut self) {
         match self.random.below(120) {
             0 => {
-                self.kill_all();
+                self.crowd.kill_all(self.tally);
                 self.begin_all();
             }
             1 | 2 if self.small_memory => {
@@ -327,7 +236,7 @@ impl<'a> Round<'a> {
             // A stopped worker may hold everybody up; and with the numbers used up there are no more workers.
             let most = self.ledgers[0].workers - 1;
             let used_up = self.producers == most || self.consumers == most;
-            if now != progress || used_up || self.workers.iter().any(|worker| worker.stopped.is_some()) {
+            if now != progress || used_up || self.crowd.anybody_stopped() {
                 progress = now;
                 moved = Instant::now();
             }
@@ -336,14 +245,14 @@ impl<'a> Round<'a> {
                 self.stuck("nothing moves");
             }
         }
-        self.resume(Instant::now() + Duration::from_secs(1));
+        self.crowd.resume_all();
         for (_, queue) in std::mem::take(&mut self.to_close) {
             self.queues[queue].close();
         }
         if self.random.below(2) == 0 {
             self.close();
         }
-        self.kill_all();
+        self.crowd.kill_all(self.tally);
         for queue in 0..self.queues.len() {
             self.balance(queue);
         }
@@ -353,19 +262,19 @@ impl<'a> Round<'a> {
     fn close(&mut self) {
         self.queue().close();
         let start = Instant::now();
-        while self.workers.iter().any(|worker| worker.produces) || self.workers.len() > 1 {
+        while self.crowd.workers.iter().any(|worker| worker.job) || self.crowd.workers.len() > 1 {
             thread::sleep(Duration::from_micros(200 + self.random.below(800)));
             self.replace(false);
-            if self.random.below(16) == 0 && self.workers.len() > 2 {
+            if self.random.below(16) == 0 && self.crowd.workers.len() > 2 {
                 self.torment(false);
             }
-            self.resume(Instant::now());
+            self.crowd.resume(Instant::now());
             if start.elapsed() > STUCK {
                 self.stuck("closed, and not all have left");
             }
         }
-        self.resume(Instant::now() + Duration::from_secs(1));
-        while !self.workers.is_empty() {
+        self.crowd.resume_all();
+        while !self.crowd.workers.is_empty() {
             thread::sleep(Duration::from_micros(200));
             self.replace(false);
             if start.elapsed() > 2 * STUCK {
@@ -385,10 +294,10 @@ impl<'a> Round<'a> {
         for member in queue.members() {
             told += &format!("{member:?}\n");
         }
-        for worker in &self.workers {
+        for worker in &self.crowd.workers {
             let ledger = &self.ledgers[self.queues.len() - 1];
-            let doing = if worker.produces { 0 } else { ledger.doing(worker.number, 0).load(SeqCst) };
-            let Worker { pid, produces, number, stopped } = worker;
+            let doing = if worker.job { 0 } else { ledger.doing(worker.number, 0).load(SeqCst) };
+            let Worker { pid, job: produces, number, stopped } = worker;
             let pushed = if *produces { ledger.returned(*number).load(SeqCst) } else { 0 };
             told += &format!(
                 "pid {pid} produces {produces} number {number} pushed {pushed} doing {doing} stopped {stopped:?}\n"
@@ -424,11 +333,6 @@ impl<'a> Round<'a> {
 
 impl Drop for Round<'_> {
     fn drop(&mut self) {
-        for pid in self.workers.drain(..).map(|worker| worker.pid).chain(self.zombies.drain(..)) {
-            signal(pid, libc::SIGKILL);
-            // SAFETY: waits for a child.
-            unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
-        }
         self.tally.doubled += self.ledgers.iter().map(|ledger| ledger.doubled().load(SeqCst)).sum::<u64>();
         let _ = handover::remove(&self.name);
     }

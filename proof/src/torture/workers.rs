@@ -33,16 +33,16 @@ pub(super) fn leave() -> ! {
     unsafe { libc::_exit(0) }
 }
 
-fn a_wait(random: &mut Random) -> Wait {
+pub(super) fn a_wait(random: &mut Random) -> Wait {
     [Wait::Balanced, Wait::Balanced, Wait::Park, Wait::Spin][random.below(4) as usize]
 }
 
-fn a_time(random: &mut Random) -> Duration {
+pub(super) fn a_time(random: &mut Random) -> Duration {
     Duration::from_micros(random.below(3000))
 }
 
 /// Attaches; a place for one may still be taken, and a table full of the dead is cleared by attaching.
-fn attached<H>(attach: impl Fn() -> Result<H, Error>) -> H {
+pub(super) fn attached<H>(attach: impl Fn() -> Result<H, Error>) -> H {
     loop {
         match attach() {
             Ok(handle) => return handle,
