@@ -12,14 +12,16 @@ use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
 use stateright::Model;
 
+use super::Broken;
+
 /// A model in which it can be asked whether all go on.
 pub trait Fair: Model {
     /// Whether a step is a death, which nobody may count on.
     fn is_death(action: &Self::Action) -> bool;
     /// What happens in a step.
     fn describe(&self, state: &Self::State, action: &Self::Action) -> String;
-    /// Whether a promise is broken here: of such a state nothing more is asked.
-    fn is_broken(&self, state: &Self::State) -> bool;
+    /// The promise that is broken here: of such a state nothing more is asked.
+    fn broken(state: &Self::State) -> Option<Broken>;
     /// Whether everybody is done, or waits for what can't be had.
     fn is_good_end(&self, state: &Self::State) -> bool;
 }
@@ -77,7 +79,7 @@ where
     while !layer.is_empty() {
         let mut next_layer = Vec::new();
         for (number, state) in layer {
-            if model.is_good_end(&state) || model.is_broken(&state) {
+            if model.is_good_end(&state) || M::broken(&state).is_some() {
                 good.push(number);
             }
             model.actions(&state, &mut actions);

@@ -13,7 +13,7 @@ mod words;
 use std::hash::Hash;
 use std::time::Instant;
 
-use stateright::{Checker, HasDiscoveries};
+use stateright::{Checker, HasDiscoveries, Property};
 
 pub use liveness::Fair;
 pub use scenarios::Bounds;
@@ -144,6 +144,18 @@ where
     // Two ways of counting the same states.
     assert_eq!(found.states, states, "both searches visit every state");
     Outcome { states, depth, broken: found.stuck.map(|path| (GOES_ON.into(), say(path))) }
+}
+
+/// That none of the promises is broken.
+fn promises<M: Fair>() -> Vec<Property<M>> {
+    macro_rules! all {
+        ($($broken:ident),*) => {
+            vec![$(Property::always(Broken::$broken.promise(), |_, state: &M::State| {
+                M::broken(state) != Some(Broken::$broken)
+            })),*]
+        };
+    }
+    all!(Lost, Twice, HalfMade, Leak, Robbed, ClosedEarly, Corrupt, Stuck)
 }
 
 fn words(cells: &[&str]) -> Vec<String> {

@@ -6,12 +6,10 @@
 
 use std::mem;
 
-use std::hash::{Hash, Hasher};
-
 use stateright::{Model, Property};
 
-use super::words::{Gate, Gather, NOT_EMPTY, NOT_FULL};
-use super::{Broken, Fair, Mutant};
+use super::words::{Gate, Gathered, NOT_EMPTY, NOT_FULL};
+use super::{Broken, Fair, Mutant, promises};
 
 const SLOTS: usize = 2;
 const MESSAGES: usize = 6;
@@ -169,7 +167,7 @@ struct Message {
 }
 
 /// A state of the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct State {
     tail: u8,
     pushing: u8,
@@ -187,30 +185,6 @@ pub struct State {
     told_closed: bool,
     deaths: u8,
     broken: Option<Broken>,
-}
-
-impl Hash for State {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let State {
-            tail,
-            pushing,
-            head,
-            held,
-            shown,
-            closed,
-            gates,
-            contents,
-            locks,
-            members,
-            messages,
-            told_closed,
-            deaths,
-            broken,
-        } = self;
-        let words = (tail, pushing, head, held, shown, closed, gates);
-        let rest = (contents, locks, members, messages, told_closed, deaths, broken);
-        Gather::hash(&(words, rest), hasher);
-    }
 }
 
 /// One step of somebody.
@@ -697,10 +671,10 @@ impl One {
 }
 
 impl Model for One {
-    type State = State;
+    type State = Gathered<State>;
     type Action = Action;
 
-    fn init_states(&self) -> Vec<State> {
+    fn init_states(&self) -> Vec<Gathered<State>> {
         let mut state = State { locks: [Some(0), Some(PRODUCERS as u8)], ..State::default() };
         for m in 0..MEMBERS {
             let successor = m == 1 || m == PRODUCERS + 1;
@@ -710,10 +684,10 @@ impl Model for One {
                 self.next_op(&mut state, m);
             }
         }
-        vec![state]
+        vec![Gathered(state)]
     }
 
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+    fn actions(&self, state: &Gathered<State>, actions: &mut Vec<Action>) {
         if state.broken.is_some() {
             return;
         }
@@ -732,7 +706,7 @@ impl Model for One {
         }
     }
 
-    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+    fn next_state(&self, last: &Gathered<State>, action: Action) -> Option<Gathered<State>> {
         let mut state = *last;
         match action {
             Action::Step(m) => self.step(&mut state, usize::from(m)),
@@ -754,14 +728,7 @@ impl Model for One {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
-            Property::always(Broken::Lost.promise(), |_, state: &State| state.broken != Some(Broken::Lost)),
-            Property::always(Broken::Twice.promise(), |_, state: &State| state.broken != Some(Broken::Twice)),
-            Property::always(Broken::HalfMade.promise(), |_, state: &State| state.broken != Some(Broken::HalfMade)),
-            Property::always(Broken::ClosedEarly.promise(), |_, state: &State| {
-                state.broken != Some(Broken::ClosedEarly)
-            }),
-        ]
+        promises()
     }
 }
 
@@ -770,18 +737,18 @@ impl Fair for One {
         matches!(action, Action::Die(_))
     }
 
-    fn describe(&self, state: &State, action: &Action) -> String {
+    fn describe(&self, state: &Gathered<State>, action: &Action) -> String {
         match *action {
             Action::Step(m) => format!("{m} {:?}", state.members[usize::from(m)].at),
             ref other => format!("{other:?}"),
         }
     }
 
-    fn is_broken(&self, state: &State) -> bool {
-        state.broken.is_some()
+    fn broken(state: &Self::State) -> Option<Broken> {
+        state.broken
     }
 
-    fn is_good_end(&self, state: &State) -> bool {
+    fn is_good_end(&self, state: &Gathered<State>) -> bool {
         state.broken.is_none() && self.is_over(state)
     }
 }

@@ -1,6 +1,7 @@
 //! What stands in the shared words of the model: the protocol's, without the packing.
 
 use std::hash::{Hash, Hasher};
+use std::ops::{Deref, DerefMut};
 
 /// The most slots of a modelled ring.
 pub const SLOTS: usize = 2;
@@ -342,19 +343,36 @@ pub enum Frame {
     DetachUnlock,
 }
 
-/// Gathers what is hashed, so that a state is hashed in one piece: piece by piece that takes most of the time.
-pub struct Gather {
-    bytes: [u8; 2048],
-    length: usize,
-}
+/// A state that is hashed in one piece: piece by piece that takes most of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gathered<S>(pub S);
 
-impl Gather {
-    /// The bytes that tell a value from all others of its type.
-    pub fn hash<H: Hasher>(value: &impl Hash, hasher: &mut H) {
+impl<S: Hash> Hash for Gathered<S> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
         let mut gather = Gather { bytes: [0; 2048], length: 0 };
-        value.hash(&mut gather);
+        self.0.hash(&mut gather);
         hasher.write(&gather.bytes[..gather.length]);
     }
+}
+
+impl<S> Deref for Gathered<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.0
+    }
+}
+
+impl<S> DerefMut for Gathered<S> {
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.0
+    }
+}
+
+/// The bytes that tell a value from all others of its type.
+struct Gather {
+    bytes: [u8; 2048],
+    length: usize,
 }
 
 impl Hasher for Gather {
