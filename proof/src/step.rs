@@ -282,8 +282,8 @@ impl Stepped {
     }
 
     /// Lets it run until it has come to an address so many times, which is after `steps` instructions altogether. False
-    /// if it came somewhere else first.
-    pub fn run_to(&mut self, address: u64, times: usize, steps: u64) -> bool {
+    /// if it came somewhere else first, or, where it `sleeps`, does not come: asleep it waits for us.
+    pub fn run_to(&mut self, address: u64, times: usize, steps: u64, sleeps: bool) -> bool {
         for _ in 0..times {
             if self.address() == address {
                 self.request(libc::PTRACE_SINGLESTEP);
@@ -294,7 +294,8 @@ impl Stepped {
                 let code = libc::ptrace(libc::PTRACE_PEEKTEXT, self.pid(), address, 0);
                 libc::ptrace(libc::PTRACE_POKETEXT, self.pid(), address, code & !0xff | 0xcc);
                 self.go_on();
-                if !self.stopped() || self.address() != address + 1 {
+                let stopped = if sleeps { self.stopped_within(Duration::from_secs(1)) } else { self.stopped() };
+                if !stopped || self.address() != address + 1 {
                     return false;
                 }
                 libc::ptrace(libc::PTRACE_POKETEXT, self.pid(), address, code);

@@ -66,7 +66,8 @@ pub trait Walk {
             if stop > now + NEAR
                 && let Some((mark, times)) = way.mark(now, stop)
             {
-                let run = self.walker_mut().run_to(way.addresses[mark as usize], times, mark);
+                let sleeps = self.sleeps();
+                let run = self.walker_mut().run_to(way.addresses[mark as usize], times, mark, sleeps);
                 // What it does behind its operation comes by the same places.
                 if !run || self.walker().returned() {
                     return false;
