@@ -195,6 +195,7 @@ impl<'a> Play<'a> {
         self.victims.len() - 1
     }
 }
+
 impl Walk for Play<'_> {
     fn walker(&self) -> &Stepped {
         &self.victims[self.last()]
