@@ -317,7 +317,8 @@ impl<L: Load> With<L> for How<'_> {
                     let opened = thread::scope(|scope| {
                         let begun = machine::now();
                         let opening = scope.spawn(|| drop(Q::take(&place, made.descriptors)));
-                        drop(Q::put(&place, again));
+                        // It stays until the receiver, who may wait for it, has seen it.
+                        let _put = Q::put(&place, again);
                         opening.join().expect("a receiver");
                         machine::now() - begun
                     });
