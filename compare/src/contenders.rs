@@ -48,8 +48,18 @@ pub enum Contender {
     Semaphores,
     Redis,
     Nats,
+    AllThreads,
+    AllThreadsSpin,
+    AllThreadsPark,
+    AllThreadsOrdinary,
     Tokio,
     DisruptorAll,
+    AllProcesses,
+    AllProcessesSpin,
+    AllProcessesPark,
+    AllProcessesOrdinary,
+    IceoryxAll,
+    DisruptorMpAll,
 }
 
 /// Whose it is.
@@ -61,7 +71,7 @@ pub enum Side {
     Peer,
     /// A server for tasks: only among tasks.
     Broker,
-    /// Hands every message to every receiver: only among its like.
+    /// Hands every message to every receiver: only among its like. One of them is Handover's.
     Broadcast,
     /// What the machine can do.
     Machine,
@@ -136,9 +146,13 @@ const PARK: &str = "Options::new(capacity), Wait::Park";
 const ONE_BALANCED: &str = "one_producer().one_consumer(), Wait::Balanced";
 const ONE_SPIN: &str = "one_producer().one_consumer(), Wait::Spin";
 const ONE_PARK: &str = "one_producer().one_consumer(), Wait::Park";
+const GATING: &str = "gating_reader, Wait::Balanced: the writer waits for the slowest";
+const GATING_SPIN: &str = "gating_reader, Wait::Spin";
+const GATING_PARK: &str = "gating_reader, Wait::Park";
+const ORDINARY: &str = "reader, Wait::Balanced: who lags misses messages, and is told how many";
 
 /// In the order of `Contender`.
-pub static ALL: [Entry; 41] = [
+pub static ALL: [Entry; 51] = [
     entry(C::Threads, "handover", "handover", (T, Ours, Blocks, Many), BALANCED),
     entry(C::ThreadsSpin, "handover, Spin", "handover", (T, Ours, Spins, Many), SPIN),
     entry(C::ThreadsPark, "handover, Park", "handover", (T, Ours, Blocks, Many), PARK),
@@ -299,6 +313,10 @@ pub static ALL: [Entry; 41] = [
         (P, Broker, Blocks, Many),
         "core NATS over loopback TCP, PUB without confirmation, one queue group; no capacity",
     ),
+    entry(C::AllThreads, "handover broadcast, gating", "handover", (T, Broadcast, Blocks, ToAll), GATING),
+    entry(C::AllThreadsSpin, "handover broadcast, Spin", "handover", (T, Broadcast, Spins, ToAll), GATING_SPIN),
+    entry(C::AllThreadsPark, "handover broadcast, Park", "handover", (T, Broadcast, Blocks, ToAll), GATING_PARK),
+    entry(C::AllThreadsOrdinary, "handover broadcast, ordinary", "handover", (T, Broadcast, Blocks, ToAll), ORDINARY),
     entry(
         C::Tokio,
         "tokio broadcast",
@@ -312,6 +330,24 @@ pub static ALL: [Entry; 41] = [
         "disruptor",
         (T, Broadcast, Spins, ToAll),
         "build_single_producer with BusySpin, a polling reader each; the writer waits for the slowest",
+    ),
+    entry(C::AllProcesses, "handover broadcast, gating", "handover", (P, Broadcast, Blocks, ToAll), GATING),
+    entry(C::AllProcessesSpin, "handover broadcast, Spin", "handover", (P, Broadcast, Spins, ToAll), GATING_SPIN),
+    entry(C::AllProcessesPark, "handover broadcast, Park", "handover", (P, Broadcast, Blocks, ToAll), GATING_PARK),
+    entry(C::AllProcessesOrdinary, "handover broadcast, ordinary", "handover", (P, Broadcast, Blocks, ToAll), ORDINARY),
+    entry(
+        C::IceoryxAll,
+        "iceoryx2, to all",
+        "iceoryx2",
+        (P, Broadcast, Yields, ToAll),
+        "as the queue, with a subscriber for each receiver; the publisher waits for the slowest",
+    ),
+    entry(
+        C::DisruptorMpAll,
+        "disruptor-mp, spinning, to all",
+        "disruptor-mp",
+        (P, Broadcast, Spins, ToAll),
+        "as the queue, with a consumer for each receiver; batches by try_batch_publish and process_available",
     ),
 ];
 
@@ -375,6 +411,16 @@ impl Entry {
             }
             _ => "ours".into(),
         }
+    }
+
+    /// Whether it is Handover's: what fails there is a fault.
+    pub fn is_ours(&self) -> bool {
+        self.package == "handover"
+    }
+
+    /// Whether it is one of ours with another way to wait than the default, which only matters for latency.
+    pub fn waits_otherwise(&self) -> bool {
+        self.is_ours() && (self.name.ends_with(", Spin") || self.name.ends_with(", Park"))
     }
 
     /// Threads or processes.

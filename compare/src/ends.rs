@@ -7,6 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::contenders::Shape;
 use crate::plan::{Plan, Work};
 use crate::shared::board::Board;
 use crate::shared::load::{Load, Tally};
@@ -29,7 +30,7 @@ pub fn number_of<L: Load>(message: &L) -> u64 {
     u64::read_from_prefix(message.as_bytes()).expect("at least a word").0
 }
 
-/// One that pushes. Blocks, or does instead what its contender's setting says, while there is no room.
+/// One that pushes or publishes. Blocks, or does instead what its contender's setting says, while there is no room.
 pub trait Put<L: Load>: Sized {
     /// Pushes one.
     fn put(&mut self, message: L);
@@ -45,7 +46,8 @@ pub trait Put<L: Load>: Sized {
     /// What was put is on its way before anything that others put from now on.
     fn settle(&mut self) {}
 
-    /// No more will come from this one. `last` has the number of consumers if none will come from others either.
+    /// No more will come from this one. `last` has the number of messages by which consumers are to be told, if none will come
+    /// from others either.
     fn end(self, last: Option<usize>) {
         let _ = last;
     }
@@ -115,11 +117,22 @@ impl<L: Load, E: Take<L>> Take<L> for Worded<E> {
 pub struct Done {
     /// When, with how much processor time, and what it pushed or popped.
     pub effort: Effort,
-    /// What it measured: values and how often each came, or whatever its work says.
+    /// What it measured: values and how often each came, or whatever its work says. A receiver adds how many it missed, as a
+    /// value that came not once.
     pub pairs: Vec<(u64, u64)>,
 }
 
 impl Done {
+    /// How many messages this receiver missed.
+    pub fn missed(&self) -> u64 {
+        self.pairs.iter().filter(|pair| pair.1 == 0).map(|pair| pair.0).sum()
+    }
+
+    /// The times that it measured.
+    pub fn times(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.pairs.iter().copied().filter(|pair| pair.1 > 0)
+    }
+
     /// For the parent.
     pub fn to_line(&self) -> String {
         let pairs: Vec<String> = self.pairs.iter().map(|(value, count)| format!("{value}:{count}")).collect();
@@ -197,11 +210,15 @@ pub fn push<L: Load, P: Put<L>>(plan: &Plan, nth: usize, board: &Board, mut end:
                 }
             }
             Work::Idle { time } => std::thread::sleep(Duration::from_nanos(time)),
-            Work::Trips { .. } | Work::Start { .. } | Work::Weigh => unreachable!("they have endpoints of their own"),
+            Work::Trips { .. } | Work::Alone { .. } | Work::Start { .. } | Work::Weigh => {
+                unreachable!("they have endpoints of their own")
+            }
         }
         pairs.push((sent.count, sent.sum));
         end.settle();
-        end.end(board.leave(producers).then_some(plan.cell.consumers));
+        // What is sent to all is sent once.
+        let to_tell = if plan.entry.shape == Shape::ToAll { 1 } else { plan.cell.consumers };
+        end.end(board.leave(producers).then_some(to_tell));
         Tally::default()
     })
 }
@@ -226,9 +243,7 @@ pub fn pop<L: Load, T: Take<L>>(plan: &Plan, nth: usize, board: &Board, mut end:
         } else {
             while end.take_batch(plan.batch, &mut |message: &L| tally.add(message)) {}
         }
-        if let Work::Stream { .. } = plan.work {
-            pairs.push((end.missed(), 0));
-        }
+        pairs.push((end.missed(), 0));
         // For producers that have to stay until everything was taken.
         board.word(0).fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         machine::wake_all(board.word(0), true);

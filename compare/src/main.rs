@@ -29,7 +29,7 @@ mod stage;
 use std::time::Instant;
 
 use document::Document;
-use parts::{latency, throughput, upkeep};
+use parts::{broadcast, latency, throughput, upkeep};
 use settings::Part;
 use shared::{machine, processes};
 
@@ -56,7 +56,7 @@ fn main() {
             Part::Latency => latency::measure(&settings, &mut document),
             Part::Fairness => throughput::fairness(&settings, &mut document),
             Part::Crowd => throughput::crowd(&settings, &mut document),
-            Part::Broadcast => throughput::broadcast(&settings, &mut document),
+            Part::Broadcast => broadcast::measure(&settings, &mut document),
             Part::Tasks => throughput::tasks(&settings, &mut document),
             Part::Idle => upkeep::idle(&settings, &mut document),
             Part::Start => upkeep::start(&settings, &mut document),

@@ -81,6 +81,8 @@ pub enum Work {
     Trips { time: u64, pause: u64 },
     /// Nothing for so many nanoseconds: what do receivers use meanwhile?
     Idle { time: u64 },
+    /// So many published, while all receivers are there and none of them receives.
+    Alone { messages: u64 },
     /// Made and opened so many times.
     Start { times: u64 },
     /// Made and filled to three quarters.
@@ -114,6 +116,7 @@ impl Plan {
             Work::Idle { time } => (4, time, 0),
             Work::Start { times } => (5, times, 0),
             Work::Weigh => (6, 0, 0),
+            Work::Alone { messages } => (7, messages, 0),
         };
         let head = [self.entry.contender as usize, size as usize, producers, consumers, capacity, self.batch];
         let head = head.into_iter().map(|number| number as u64);
@@ -135,6 +138,7 @@ impl Plan {
             3 => Work::Trips { time: a, pause: b },
             4 => Work::Idle { time: a },
             5 => Work::Start { times: a },
+            7 => Work::Alone { messages: a },
             _ => Work::Weigh,
         };
         let [producers, consumers, capacity, batch] =

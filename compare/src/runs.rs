@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::contenders::{ALL, Contender, Entry, Shape, Side};
+use crate::contenders::{ALL, Contender, Entry, Shape};
 use crate::ends::{Done, times};
 use crate::plan::{Cell, Plan, Size, Work};
 use crate::queues::PREFIX;
@@ -73,7 +73,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Done>, String> {
     };
     sweep(pid);
     if let Err(why) = &result
-        && (why.starts_with(WRONG) || plan.entry.side == Side::Ours)
+        && (why.starts_with(WRONG) || plan.entry.is_ours())
     {
         FAULTY.store(true, Relaxed);
     }
@@ -82,7 +82,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Done>, String> {
 
 /// What came is what was sent, or the run is worth nothing.
 fn verified(plan: &Plan, done: Vec<Done>) -> Result<Vec<Done>, String> {
-    if matches!(plan.work, Work::Trips { .. } | Work::Start { .. } | Work::Weigh) {
+    if matches!(plan.work, Work::Trips { .. } | Work::Alone { .. } | Work::Start { .. } | Work::Weigh) {
         return Ok(done);
     }
     let (producers, consumers) = done.split_at(plan.cell.producers);
@@ -106,7 +106,7 @@ fn verified(plan: &Plan, done: Vec<Done>) -> Result<Vec<Done>, String> {
 /// Each receiver got everything, or knows how much it missed.
 fn verified_for_all(sent: Tally, done: Vec<Done>, producers: usize) -> Result<Vec<Done>, String> {
     for consumer in &done[producers..] {
-        let (came, missed) = (consumer.effort.tally, consumer.pairs.iter().map(|pair| pair.0).sum::<u64>());
+        let (came, missed) = (consumer.effort.tally, consumer.missed());
         if came.count + missed != sent.count || missed == 0 && came.sum != sent.sum {
             return Err(format!("{WRONG}{sent:?} sent, {came:?} came to one, who knows of {missed} missed"));
         }
@@ -155,6 +155,11 @@ impl Measured {
         self.sample(rate)
     }
 
+    /// The same to each receiver, where every message goes to every one.
+    pub fn rate_to_each(&self) -> Sample {
+        self.sample(|run| rate(run) / self.plan.cell.consumers as f64)
+    }
+
     /// Nanoseconds of processor time for each message, of all endpoints together.
     pub fn cpu(&self) -> Sample {
         self.sample(|run| {
@@ -189,7 +194,7 @@ impl Measured {
     pub fn missed(&self) -> Sample {
         self.sample(|run| {
             let consumers = &run[self.plan.cell.producers..];
-            let missed: u64 = consumers.iter().flat_map(|done| &done.pairs).map(|pair| pair.0).sum();
+            let missed: u64 = consumers.iter().map(Done::missed).sum();
             missed as f64 / (run[0].pairs[0].0 as f64 * consumers.len() as f64)
         })
     }
@@ -197,8 +202,8 @@ impl Measured {
     /// All times of all rounds, of that endpoint.
     pub fn times(&self, endpoint: usize) -> Histogram<u64> {
         let mut all = times();
-        for (value, count) in self.runs.iter().flat_map(|run| &run[endpoint].pairs) {
-            all.record_n(*value, *count).expect("within the bounds");
+        for (value, count) in self.runs.iter().flat_map(|run| run[endpoint].times()) {
+            all.record_n(value, count).expect("within the bounds");
         }
         all
     }
@@ -207,18 +212,29 @@ impl Measured {
     pub fn quantile(&self, endpoint: usize, quantile: f64) -> Sample {
         self.sample(|run| {
             let mut all = times();
-            for (value, count) in &run[endpoint].pairs {
-                all.record_n(*value, *count).expect("within the bounds");
+            for (value, count) in run[endpoint].times() {
+                all.record_n(value, count).expect("within the bounds");
             }
             all.value_at_quantile(quantile) as f64 / 1000.0
         })
     }
 }
 
-fn rate(run: &[Done]) -> f64 {
+/// From the first endpoint's start to the last one's end, in nanoseconds.
+fn took(run: &[Done]) -> f64 {
     let start = run.iter().map(|done| done.effort.start).min().expect("endpoints");
     let end = run.iter().map(|done| done.effort.end).max().expect("endpoints");
-    run.iter().map(|done| done.effort.tally.count).sum::<u64>() as f64 * 1000.0 / (end - start) as f64
+    (end - start) as f64
+}
+
+/// Million messages a second that came, to all receivers together.
+fn rate(run: &[Done]) -> f64 {
+    run.iter().map(|done| done.effort.tally.count).sum::<u64>() as f64 * 1000.0 / took(run)
+}
+
+/// The same of those that were sent.
+fn sent_rate(plan: Plan, run: &[Done]) -> f64 {
+    run[..plan.cell.producers].iter().map(|done| done.pairs[0].0).sum::<u64>() as f64 * 1000.0 / took(run)
 }
 
 /// What came of many plans.
@@ -241,8 +257,10 @@ impl Results {
                 for one in group.iter_mut().filter(|one| one.refused.is_none()) {
                     match run(&one.plan) {
                         Ok(done) => {
+                            let plan = one.plan;
                             if let Work::Stream { messages } = &mut one.plan.work {
-                                *messages = (settings.run_time.as_secs_f64() * rate(&done) * 1e6) as u64 + 100;
+                                *messages =
+                                    (settings.run_time.as_secs_f64() * sent_rate(plan, &done) * 1e6) as u64 + 100;
                             }
                             if round >= warm_up {
                                 one.runs.push(done);
@@ -267,6 +285,11 @@ impl Results {
             let plan = &one.plan;
             one.ran() && (plan.entry.contender, plan.cell, plan.batch, plan.pin) == (contender, cell, batch, pin)
         })
+    }
+
+    /// Whether anybody was measured there.
+    pub fn has(&self, cell: Cell, pin: bool) -> bool {
+        self.0.iter().any(|one| one.ran() && (one.plan.cell, one.plan.pin) == (cell, pin))
     }
 
     /// Its median rate.

@@ -14,8 +14,9 @@ use handover::{Consumer, Producer, Queue, Wait};
 use crate::contenders::Contender as C;
 use crate::ends::{self, Done, Kilobyte, Large, Put, Take, Worded};
 use crate::plan::{Plan, Size, Work};
+use crate::queues::broadcasts::{Everybody, TokioTake};
 use crate::queues::processes::{Handover, options};
-use crate::queues::threads::{DisruptorPut, DisruptorTake, Guarded, TokioTake};
+use crate::queues::threads::{DisruptorPut, DisruptorTake, Guarded};
 use crate::queues::{Across, PREFIX, Place, brokers, crates, limits, processes as kernel};
 use crate::roles::Role;
 use crate::shared::board::Board;
@@ -110,6 +111,10 @@ where
             let (poller, builder) = builder.new_event_poller();
             (vec![DisruptorPut(builder.build())], vec![DisruptorTake(poller)])
         }),
+        C::AllThreads => to_all::<L, true, 0>(plan),
+        C::AllThreadsSpin => to_all::<L, true, 1>(plan),
+        C::AllThreadsPark => to_all::<L, true, 2>(plan),
+        C::AllThreadsOrdinary => to_all::<L, false, 0>(plan),
         C::Tokio => on_threads::<L, _, _>(plan, || {
             let (sender, _) = tokio::sync::broadcast::channel::<L>(capacity);
             let takes = (0..cell.consumers).map(|_| TokioTake::of(&sender)).collect();
@@ -164,6 +169,14 @@ fn consumers<M: handover::Message + ?Sized>(queue: &Queue<M>, count: usize, wait
         end
     };
     (0..count).map(make).collect()
+}
+
+fn to_all<L: Load, const GATING: bool, const WAIT: u8>(plan: &Plan) -> Result<Vec<Done>, String> {
+    on_threads::<L, _, _>(plan, || {
+        let all = Everybody::<GATING, WAIT>::create::<L>(plan.cell.capacity).expect("a broadcast");
+        let readers = (0..plan.cell.consumers).map(|_| Everybody::<GATING, WAIT>::reader(&all)).collect();
+        (vec![Everybody::<GATING, WAIT>::writer(&all)], readers)
+    })
 }
 
 /// So many handles and no more: a channel ends with the last of them.
@@ -225,6 +238,15 @@ fn on_threads<L: Load, P: Put<L> + Send, T: Take<L> + Send>(
             let first = |(mut puts, mut takes): (Vec<P>, Vec<T>)| (puts.remove(0), takes.remove(0));
             return Ok(vec![weigh::<L, P, T>(plan, resident(), || first(make()))]);
         }
+        Work::Alone { messages } => {
+            let (mut puts, takes) = make();
+            let put = puts.first_mut().expect("a producer");
+            let begun = machine::now();
+            (0..messages).for_each(|number| put.put(L::of(number)));
+            let took = machine::now() - begun;
+            drop(takes);
+            return Ok(vec![nothing(vec![(took, messages)])]);
+        }
         _ => {}
     }
     let done = thread::scope(|scope| {
@@ -280,6 +302,12 @@ where
         C::Pipe => what.with::<kernel::Pipe>(),
         C::Socket => what.with::<kernel::Socket>(),
         C::Semaphores => what.with::<kernel::Semaphores>(),
+        C::AllProcesses => what.with::<Everybody<true, 0>>(),
+        C::AllProcessesSpin => what.with::<Everybody<true, 1>>(),
+        C::AllProcessesPark => what.with::<Everybody<true, 2>>(),
+        C::AllProcessesOrdinary => what.with::<Everybody<false, 0>>(),
+        C::IceoryxAll => what.with::<crates::Iceoryx>(),
+        C::DisruptorMpAll => what.with::<crates::DisruptorMp>(),
         C::Redis => what.with::<brokers::Redis>(),
         C::Nats => what.with::<brokers::Nats>(),
         between_threads => unreachable!("{between_threads:?} has no processes"),

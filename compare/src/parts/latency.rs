@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 
 use crate::contenders::{Contender as C, Entry, Side, Waits};
 use crate::document::Document;
-use crate::parts::{is_queue, note, placed, plans_for};
+use crate::parts::{is_broadcast, is_queue, note, placed, plans_for};
 use crate::plan::{Cell, Size, Work};
 use crate::plots::{self, QUANTILES};
 use crate::runs::{Measured, Results};
@@ -31,53 +31,73 @@ pub fn measure(settings: &Settings, document: &mut Document) {
     if !settings.includes_cell(&CELL) {
         return;
     }
-    one_way(settings, document);
+    let paced = one_way(settings, document, Pace::Calm, ("u64", "latency-paced"), is_queue);
+    for &pin in settings.pins {
+        paced_aim(&paced, document, pin);
+    }
+    one_way(settings, document, Pace::Rapid, ("u64", "latency-rapid"), is_queue);
     trips(settings, document, "at once", 0);
     trips(settings, document, "100 us after the answer, the other end asleep", 100_000);
 }
 
-fn one_way(settings: &Settings, document: &mut Document) {
+/// One way, of what hands every message to every receiver, here to one: spinning and parked.
+pub fn of_broadcasts(settings: &Settings, document: &mut Document) {
+    if settings.includes_cell(&CELL) {
+        let names = ("broadcast of u64 to one", "latency-broadcast-paced");
+        one_way(settings, document, Pace::Calm, names, is_broadcast);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// 10,000 a second.
+    Calm,
+    /// As fast as they go.
+    Rapid,
+}
+
+fn one_way(
+    settings: &Settings,
+    document: &mut Document,
+    pace: Pace,
+    (what, file): (&str, &str),
+    wanted: impl Fn(&Entry) -> bool,
+) -> Results {
     // Long enough for its thousandths.
     let messages = (settings.run_time.as_nanos() as u64 * 4 / GAP).max(500);
-    let paced = Work::Paced { messages, gap: GAP };
-    let rapid = Work::Paced { messages: messages * 20, gap: 0 };
-    let mut results = Vec::new();
-    for work in [paced, rapid] {
-        results.push(Results::of(settings, plans_for(settings, CELL, work, 1, settings.pins, is_queue)));
-    }
-    for (results, how) in results.iter().zip(["10,000 a second, the receiver otherwise idle", "back to back"]) {
-        for &pin in settings.pins {
-            let title = format!("One way, u64, {how}, {} (microseconds)", placed(pin));
-            let head = ["contender", "p50", "p99", "p99.9", "max", "receiver's processor", "messages"];
-            let mut table = Table::new(&title, head);
-            let mut lines = (Vec::new(), Vec::new());
-            for one in of_pin(results, pin) {
-                let times = one.times(1);
-                let name = one.plan.entry.full_name();
-                let share = format!("{:.1} %", 100.0 * one.share_of(1).median());
-                let max = show(times.max() as f64 / 1000.0);
-                let count = times.len().to_string();
-                table.row([
-                    name.clone(),
-                    one.quantile(1, 0.5).show(),
-                    at(&times, 0.99),
-                    at(&times, 0.999),
-                    max,
-                    share,
-                    count,
-                ]);
-                lines.0.push(name);
-                lines.1.push(curve(&times));
-            }
-            document.report.table(&table);
-            let short = if how.starts_with("back") { "rapid" } else { "paced" };
-            plot_in_two(document, &format!("latency-{short}"), &title, pin, lines);
+    let (work, how) = match pace {
+        Pace::Calm => (Work::Paced { messages, gap: GAP }, "10,000 a second, the receiver otherwise idle"),
+        Pace::Rapid => (Work::Paced { messages: messages * 20, gap: 0 }, "back to back"),
+    };
+    let results = Results::of(settings, plans_for(settings, CELL, work, 1, settings.pins, wanted));
+    for &pin in settings.pins.iter().filter(|pin| results.has(CELL, **pin)) {
+        let title = format!("One way, {what}, {how}, {} (microseconds)", placed(pin));
+        let head = ["contender", "p50", "p99", "p99.9", "max", "receiver's processor", "messages"];
+        let mut table = Table::new(&title, head);
+        let mut curves = (Vec::new(), Vec::new());
+        for one in of_pin(&results, pin) {
+            let times = one.times(1);
+            let name = one.plan.entry.full_name();
+            let share = format!("{:.1} %", 100.0 * one.share_of(1).median());
+            let max = show(times.max() as f64 / 1000.0);
+            let count = times.len().to_string();
+            table.row([
+                name.clone(),
+                one.quantile(1, 0.5).show(),
+                at(&times, 0.99),
+                at(&times, 0.999),
+                max,
+                share,
+                count,
+            ]);
+            curves.0.push(name);
+            curves.1.push(curve(&times));
         }
-        note(&mut document.report, results);
+        document.report.table(&table);
+        plot_in_two(document, file, &title, pin, curves);
     }
-    for &pin in settings.pins {
-        paced_aim(&results[0], document, pin);
-    }
+    note(&mut document.report, &results);
+    results
 }
 
 fn of_pin(results: &Results, pin: bool) -> impl Iterator<Item = &Measured> {
@@ -124,9 +144,9 @@ fn paced_aim(results: &Results, document: &mut Document, pin: bool) {
         let used = |one: &Measured| one.share_of(1).median();
         let cpu: Vec<_> = ours.iter().map(|one| (named(one), used(one) / used(best))).collect();
         let how = placed(pin);
-        let what = "paced, 10,000 a second";
-        document.aims.ratios(format!("{what}, {how}: p50 as the best parking peer's"), Bound::AtMost(1.0), &times);
-        document.aims.ratios(format!("{what}, {how}: at no more of the processor"), Bound::AtMost(1.0), &cpu);
+        let what = format!("paced, 10,000 a second, {}, {how}", best.plan.entry.between());
+        document.aims.ratios(format!("{what}: p50 at most the best parking peer's"), Bound::AtMost(1.0), &times);
+        document.aims.ratios(format!("{what}: at no more of the processor"), Bound::AtMost(1.0), &cpu);
     }
 }
 

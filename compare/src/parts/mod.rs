@@ -1,5 +1,6 @@
 //! What is measured, a part in a file.
 
+pub mod broadcast;
 pub mod latency;
 pub mod throughput;
 pub mod upkeep;
@@ -33,6 +34,11 @@ pub fn plans_for(
 /// Servers are asked about tasks only, and what the machine can do where it is a limit.
 pub fn is_queue(entry: &Entry) -> bool {
     matches!(entry.side, Side::Ours | Side::Peer)
+}
+
+/// What hands every message to every receiver is no queue.
+pub fn is_broadcast(entry: &Entry) -> bool {
+    entry.side == Side::Broadcast
 }
 
 /// Who does not run, under the tables that are about it.

@@ -14,7 +14,8 @@ use crate::shared::statistics::{geometric_mean, show};
 
 const TOPOLOGIES: [(usize, usize); 5] = [(1, 1), (2, 2), (4, 4), (8, 1), (1, 8)];
 
-fn stream(size: Size) -> Work {
+/// As fast as they go.
+pub fn stream(size: Size) -> Work {
     Work::Stream { messages: first(size) }
 }
 
@@ -39,7 +40,7 @@ fn best_peer(results: &Results, cell: Cell, pin: bool) -> Option<(&'static str, 
 }
 
 /// A ratio for each cell that has both figures.
-fn ratios(cells: &[Cell], ratio: impl Fn(Cell) -> Option<f64>) -> Vec<(String, f64)> {
+pub fn ratios(cells: &[Cell], ratio: impl Fn(Cell) -> Option<f64>) -> Vec<(String, f64)> {
     cells.iter().filter_map(|cell| Some((cell.to_string(), ratio(*cell)?))).collect()
 }
 
@@ -305,50 +306,6 @@ pub fn crowd(settings: &Settings, document: &mut Document) {
         table.row(std::iter::once(entry.full_name()).chain(figures));
     }
     document.report.table(&table);
-    note(&mut document.report, &results);
-}
-
-/// Every message to every receiver. Handover's broadcast will stand here, and its aim, 1 to 1 in batches at least as fast as
-/// disruptor 4.
-pub fn broadcast(settings: &Settings, document: &mut Document) {
-    let all = [Size::Word, Size::Line].into_iter().flat_map(|size| {
-        [1, 2, 8].into_iter().flat_map(move |consumers| {
-            size.capacities().iter().map(move |&capacity| Cell { size, producers: 1, consumers, capacity })
-        })
-    });
-    let cells: Vec<Cell> = all.filter(|cell| settings.includes_cell(cell)).collect();
-    let wanted = |entry: &Entry| entry.side == Side::Broadcast;
-    const SIZES: [usize; 2] = [1, 64];
-    let plans = |cell: &Cell| -> Vec<_> {
-        let of = |batch| plans_for(settings, *cell, stream(cell.size), batch, settings.pins, wanted);
-        let mut plans: Vec<_> = SIZES.into_iter().flat_map(of).collect();
-        plans.sort_by_key(|plan| plan.pin);
-        plans
-    };
-    let results = Results::of(settings, cells.iter().flat_map(plans).collect());
-    if results.0.is_empty() {
-        return;
-    }
-    for &pin in settings.pins {
-        let title = format!("Broadcast, {} (million messages a second to each receiver; what it missed)", placed(pin));
-        let entries = results.entries();
-        let columns = entries.iter().flat_map(|entry| [entry.name.to_owned(), "missed".into(), "batches of 64".into()]);
-        let mut table = Table::new(title, std::iter::once("cell".to_owned()).chain(columns));
-        for &cell in &cells {
-            let figures = entries.iter().flat_map(|entry| {
-                // Of all receivers together.
-                let receivers = cell.consumers as f64;
-                let rate = |batch| {
-                    results.rate(entry.contender, cell, batch, pin).map_or("-".into(), |all| show(all / receivers))
-                };
-                let one = results.get(entry.contender, cell, 1, pin);
-                let missed = one.map_or("-".into(), |one| format!("{:.0} %", 100.0 * one.missed().median()));
-                [rate(1), missed, rate(64)]
-            });
-            table.row(std::iter::once(cell.to_string()).chain(figures));
-        }
-        document.report.table(&table);
-    }
     note(&mut document.report, &results);
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::fs::File;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::thread;
@@ -70,8 +71,8 @@ fn iceoryx<L: Load + std::fmt::Debug>(place: &Place) -> Result<Opened<L>, String
         .subscriber_max_buffer_size(place.cell.capacity)
         .subscriber_max_borrowed_samples(1)
         .max_publishers(place.cell.producers)
-        .max_subscribers(1)
-        .max_nodes(place.cell.producers + 3)
+        .max_subscribers(place.cell.consumers)
+        .max_nodes(place.cell.producers + place.cell.consumers + 2)
         .open_or_create()
         .map_err(|error| format!("a service: {error:?}"))?;
     Ok(Opened { port, _node: node })
@@ -85,6 +86,7 @@ pub fn iceoryx_root(name: &str) -> String {
 /// A publisher, and what it needs.
 pub struct IceoryxPut<L: Load + std::fmt::Debug> {
     publisher: Publisher<iceoryx2::service::ipc::Service, Sample<L>, ()>,
+    consumers: usize,
     board: std::sync::Arc<crate::shared::board::Board>,
     _opened: Opened<L>,
 }
@@ -99,7 +101,7 @@ impl<L: Load + std::fmt::Debug> Put<L> for IceoryxPut<L> {
     fn end(mut self, _: Option<usize>) {
         self.put(L::of(END));
         // What a publisher has sent goes with it.
-        self.board.await_word(self.board.word(0), 1);
+        self.board.await_word(self.board.word(0), self.consumers as u32);
     }
 }
 
@@ -146,7 +148,8 @@ impl<L: Load + std::fmt::Debug> Across<L> for Iceoryx {
             .backpressure_strategy(BackpressureStrategy::RetryUntilDelivered)
             .create()
             .expect("a publisher");
-        IceoryxPut { publisher, board: std::sync::Arc::clone(&place.board), _opened: opened }
+        let (consumers, board) = (place.cell.consumers, std::sync::Arc::clone(&place.board));
+        IceoryxPut { publisher, consumers, board, _opened: opened }
     }
 
     fn take(place: &Place, _: Vec<OwnedFd>) -> Self::Take {
@@ -305,10 +308,12 @@ impl Drop for GoneFile {
     }
 }
 
-/// disruptor-mp: one producer, spinning when full; every consumer sees everything, so there is one here, spinning.
+/// disruptor-mp: one producer, spinning when full; every consumer sees everything, so among queues there is one, spinning.
 pub struct DisruptorMp;
 
-const CONSUMER: &str = "cp_0";
+fn consumer_id(nth: usize) -> String {
+    format!("cp_{nth}")
+}
 
 /// An event as it wants it: plain data.
 pub struct DisruptorMpPut<L: Load>(disruptor_mp::SharedProducer<L>);
@@ -319,6 +324,15 @@ impl<L: Load> Put<L> for DisruptorMpPut<L> {
     #[inline(always)]
     fn put(&mut self, message: L) {
         self.0.publish(|slot| *slot = message);
+    }
+
+    #[inline(always)]
+    fn put_batch(&mut self, numbers: Range<u64>) {
+        let count = (numbers.end - numbers.start) as usize;
+        // What it calls publishing a batch does not wait for room.
+        while self.0.try_batch_publish(count, |slot, nth| *slot = L::of(numbers.start + nth as u64)).is_err() {
+            std::hint::spin_loop();
+        }
     }
 
     fn end(mut self, _: Option<usize>) {
@@ -340,6 +354,14 @@ impl<L: Load> Take<L> for DisruptorMpTake<L> {
             std::hint::spin_loop();
         }
     }
+
+    #[inline(always)]
+    fn take_batch(&mut self, _: usize, each: &mut impl FnMut(&L)) -> bool {
+        while self.0.process_available(|message, _| each(message)) == 0 {
+            std::hint::spin_loop();
+        }
+        true
+    }
 }
 
 impl<L: Load> Across<L> for DisruptorMp {
@@ -352,18 +374,20 @@ impl<L: Load> Across<L> for DisruptorMp {
 
     fn put(place: &Place, _: Vec<OwnedFd>) -> Self::Put {
         let mut producer = disruptor_mp::build_shared_single_producer::<L>(&place.name, place.cell.capacity)
-            .discover_consumer_with_prefix(1, "cp")
+            .discover_consumer_with_prefix(place.cell.consumers, "cp")
             .with_coordination(disruptor_mp::CoordinationMode::Immediate)
             .build_producer(L::default)
             .expect("a producer");
-        assert!(producer.wait_for_consumer_id(CONSUMER, PATIENCE), "the consumer never comes");
+        for nth in 0..place.cell.consumers {
+            assert!(producer.wait_for_consumer_id(&consumer_id(nth), PATIENCE), "a consumer never comes");
+        }
         Worded(DisruptorMpPut(producer))
     }
 
     fn take(place: &Place, _: Vec<OwnedFd>) -> Self::Take {
         let consumer = until("a consumer", || {
             disruptor_mp::attach_shared_consumer::<L>(&place.name, place.cell.capacity)
-                .with_consumer_id(CONSUMER)
+                .with_consumer_id(&consumer_id(place.nth))
                 .build_consumer()
         });
         Worded(DisruptorMpTake(consumer))

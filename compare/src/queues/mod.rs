@@ -1,5 +1,6 @@
 //! Everybody's queues, each with two ends of one kind.
 
+pub mod broadcasts;
 pub mod brokers;
 pub mod crates;
 pub mod limits;

@@ -26,7 +26,8 @@ pub fn options(capacity: usize, one: bool) -> Options {
     if one { options.one_producer().one_consumer() } else { options }
 }
 
-fn only<T>(mut descriptors: Vec<T>) -> T {
+/// The one that there is.
+pub fn only<T>(mut descriptors: Vec<T>) -> T {
     descriptors.pop().expect("one descriptor")
 }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use handover::{Consumer, Error, Message, Producer};
-use tokio::sync::broadcast;
 
 use crate::ends::{Put, Take};
 use crate::shared::load::Load;
@@ -218,45 +217,6 @@ impl<L: Load> Take<L> for DisruptorTake<L> {
                 Err(disruptor::Polling::Shutdown) => return false,
             }
         }
-    }
-}
-
-/// tokio's receiver, with what it missed.
-pub struct TokioTake<L> {
-    receiver: broadcast::Receiver<L>,
-    missed: u64,
-}
-
-impl<L: Clone> TokioTake<L> {
-    /// From now on.
-    pub fn of(sender: &broadcast::Sender<L>) -> TokioTake<L> {
-        TokioTake { receiver: sender.subscribe(), missed: 0 }
-    }
-}
-
-impl<L: Load> Put<L> for broadcast::Sender<L> {
-    #[inline(always)]
-    fn put(&mut self, message: L) {
-        if self.send(message).is_err() {
-            panic!("nobody receives");
-        }
-    }
-}
-
-impl<L: Load> Take<L> for TokioTake<L> {
-    #[inline(always)]
-    fn take(&mut self) -> Option<L> {
-        loop {
-            match self.receiver.blocking_recv() {
-                Ok(message) => return Some(message),
-                Err(broadcast::error::RecvError::Lagged(missed)) => self.missed += missed,
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-    }
-
-    fn missed(&mut self) -> u64 {
-        std::mem::take(&mut self.missed)
     }
 }
 
