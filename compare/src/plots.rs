@@ -2,11 +2,29 @@
 
 use std::fmt::Write;
 
-/// Told apart by people who see colours differently, too, as far as so many can be. Ours come first in each plot.
-const COLOURS: [&str; 20] = [
-    "#1f4e9c", "#6f9fe0", "#0b7a75", "#d1495b", "#edae49", "#66a182", "#8d5b8c", "#7d7d7d", "#c97b3a", "#2e4057",
-    "#b5bd4c", "#e08fb3", "#4aa8c0", "#a0522d", "#555599", "#999933", "#000000", "#ff5733", "#3cb371", "#c71585",
+/// Ours are blue in every plot.
+const OURS: [&str; 7] = ["#1f4e9c", "#6f9fe0", "#12b5cb", "#14213d", "#7b6fd0", "#0b7a75", "#a9c7f5"];
+
+/// Told apart by people who see colours differently, too, as far as so many can be.
+const OTHERS: [&str; 14] = [
+    "#d1495b", "#edae49", "#66a182", "#8d5b8c", "#7d7d7d", "#c97b3a", "#5f0f40", "#b5bd4c", "#e08fb3", "#a0522d",
+    "#2b7a0b", "#ff5733", "#000000", "#c71585",
 ];
+
+/// Each with its colour, and with how many of its side stand before it.
+fn coloured(series: &[String]) -> Vec<(&str, &'static str, usize)> {
+    let (mut ours, mut others) = (0, 0);
+    let one = |name| {
+        let (colours, nth): (&[&str], _) = if is_ours(name) { (&OURS, &mut ours) } else { (&OTHERS, &mut others) };
+        *nth += 1;
+        (name, colours[(*nth - 1) % colours.len()], *nth - 1)
+    };
+    series.iter().map(String::as_str).map(one).collect()
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with("handover")
+}
 
 const WIDTH: f64 = 1080.0;
 const LEFT: f64 = 70.0;
@@ -51,22 +69,22 @@ fn begin(title: &str, height: f64) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height:.0}\" viewBox=\"0 0 {WIDTH} {height:.0}\" \
          font-family=\"sans-serif\" fill=\"#222\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
     );
-    text(&mut svg, LEFT, 26.0, "start", 17, title);
+    // As large as leaves it on the page.
+    let size = (17 * 105 / title.chars().count().max(1) as u32).min(17);
+    text(&mut svg, LEFT, 26.0, "start", size, title);
     svg
 }
 
-/// Below the title, in rows; where what comes next may begin.
-fn legend(svg: &mut String, series: &[String]) -> f64 {
+/// Below the title, in rows; where what comes next may begin. `mark` draws what stands for a series, 26 wide.
+fn legend(svg: &mut String, series: &[String], mark: impl Fn((f64, f64), &str, &str, usize) -> String) -> f64 {
     let (mut x, mut y) = (LEFT, 50.0);
-    for (nth, name) in series.iter().enumerate() {
-        let width = 34.0 + 7.2 * name.chars().count() as f64;
+    for (name, colour, nth) in coloured(series) {
+        let width = 50.0 + 6.8 * name.chars().count() as f64;
         if x + width > WIDTH - RIGHT {
             (x, y) = (LEFT, y + 20.0);
         }
-        let colour = COLOURS[nth % COLOURS.len()];
-        writeln!(svg, r##"<rect x="{x:.1}" y="{:.1}" width="14" height="11" fill="{colour}"/>"##, y - 10.0)
-            .expect("memory");
-        text(svg, x + 19.0, y, "start", 12, name);
+        writeln!(svg, "{}", mark((x, y), name, colour, nth)).expect("memory");
+        text(svg, x + 31.0, y, "start", 12, name);
         x += width;
     }
     y + 22.0
@@ -84,7 +102,11 @@ pub fn bars(title: &str, unit: &str, series: &[String], panels: &[Panel]) -> Str
     const PANEL: f64 = 170.0;
     const GAP: f64 = 56.0;
     let mut body = String::new();
-    let mut y = legend(&mut body, series) + 14.0;
+    let box_of = |(x, y): (f64, f64), _: &str, colour: &str, _| {
+        format!(r##"<rect x="{:.1}" y="{:.1}" width="14" height="11" fill="{colour}"/>"##, x + 12.0, y - 10.0)
+    };
+    let mut y = legend(&mut body, series, box_of) + 14.0;
+    let colours = coloured(series);
     for panel in panels {
         let all = panel.groups.iter().flat_map(|(_, bars)| bars.iter().flatten());
         let greatest = all.map(|bar| bar.greatest).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
@@ -106,7 +128,7 @@ pub fn bars(title: &str, unit: &str, series: &[String], panels: &[Panel]) -> Str
                 let Some(bar) = bar else { continue };
                 let (x, top) = (left + 12.0 + nth as f64 * bar_width, bottom - bar.middle * scale);
                 let (width, height) = (bar_width * 0.84, bar.middle * scale);
-                let colour = COLOURS[nth % COLOURS.len()];
+                let colour = colours[nth].1;
                 writeln!(
                     body,
                     r##"<rect x="{x:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}" fill="{colour}"/>"##
@@ -122,14 +144,24 @@ pub fn bars(title: &str, unit: &str, series: &[String], panels: &[Panel]) -> Str
 }
 
 /// The quantiles that distributions are drawn through.
-pub const QUANTILES: [f64; 13] =
-    [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99995, 0.99999];
+pub const QUANTILES: [f64; 11] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995, 0.9999];
 
-/// Distributions of times: quantiles to the right, stretched towards the longest, microseconds upwards by powers of ten.
+/// How a line looks, beside its colour: ours are thicker, and where colours begin to be alike others are dashed.
+fn stroke(name: &str, colour: &str, nth: usize) -> String {
+    let width = if is_ours(name) { 3.0 } else { 1.7 };
+    let dashes = ["", r##" stroke-dasharray="7 3""##, r##" stroke-dasharray="2 3""##][nth % 3];
+    format!(r##"fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"{dashes}"##)
+}
+
+/// Distributions of times: quantiles to the right, stretched towards the longest, microseconds upwards by powers of ten. Each
+/// line ends where it has no more values.
 pub fn distributions(title: &str, series: &[String], values: &[Vec<f64>]) -> String {
     const HEIGHT: f64 = 430.0;
     let mut body = String::new();
-    let top = legend(&mut body, series) + 20.0;
+    let line_of = |(x, y): (f64, f64), name: &str, colour: &str, nth| {
+        format!(r##"<path d="M{x:.1} {0:.1}h26" {1}/>"##, y - 4.0, stroke(name, colour, nth))
+    };
+    let top = legend(&mut body, series, line_of) + 20.0;
     let bottom = top + HEIGHT;
     let all = || values.iter().flatten().copied().filter(|value| *value > 0.0);
     let low = all().fold(f64::INFINITY, f64::min).log10().floor();
@@ -138,8 +170,9 @@ pub fn distributions(title: &str, series: &[String], values: &[Vec<f64>]) -> Str
         return begin(title, bottom) + "</svg>\n";
     }
     let y = |value: f64| bottom - (value.log10() - low) / (high - low) * HEIGHT;
-    let last = -(1.0 - QUANTILES[QUANTILES.len() - 1]).log10();
-    let x = |quantile: f64| LEFT - (1.0 - quantile).log10() / last * (WIDTH - LEFT - RIGHT - 20.0);
+    let longest = values.iter().map(Vec::len).max().unwrap_or(0).clamp(2, QUANTILES.len());
+    let last = -(1.0 - QUANTILES[longest - 1]).log10();
+    let x = |quantile: f64| LEFT - (1.0 - quantile).log10() / last * (WIDTH - LEFT - RIGHT - 30.0);
     text(&mut body, LEFT, top - 8.0, "start", 13, "microseconds");
     for power in low as i32..=high as i32 {
         let at = y(10f64.powi(power));
@@ -149,15 +182,17 @@ pub fn distributions(title: &str, series: &[String], values: &[Vec<f64>]) -> Str
     for (quantile, label) in
         [(0.0, "least"), (0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"), (0.9999, "p99.99")]
     {
+        if quantile > QUANTILES[longest - 1] {
+            break;
+        }
         line(&mut body, [x(quantile), top, x(quantile), bottom], "#eeeeee");
         text(&mut body, x(quantile), bottom + 17.0, "middle", 12, label);
     }
-    for (nth, values) in values.iter().enumerate() {
+    for ((name, colour, nth), values) in coloured(series).into_iter().zip(values) {
         let at = |(quantile, value): (&f64, &f64)| format!("{:.1},{:.1}", x(*quantile), y(value.max(1e-3)));
         let points: Vec<String> = QUANTILES.iter().zip(values).map(at).collect();
-        let (colour, points) = (COLOURS[nth % COLOURS.len()], points.join(" "));
-        writeln!(body, r##"<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>"##)
-            .expect("memory");
+        let (points, stroke) = (points.join(" "), stroke(name, colour, nth));
+        writeln!(body, r##"<polyline points="{points}" {stroke}/>"##).expect("memory");
     }
     text(&mut body, WIDTH / 2.0, bottom + 38.0, "middle", 12, "share of the messages that took at most so long");
     begin(title, bottom + 52.0) + &body + "</svg>\n"
