@@ -26,8 +26,6 @@ mod runs;
 mod settings;
 mod stage;
 
-use std::time::Instant;
-
 use document::Document;
 use parts::{broadcast, latency, throughput, upkeep};
 use settings::Part;
@@ -44,11 +42,12 @@ fn main() {
             std::process::exit(2);
         }
     };
-    let (begun, usage) = (Instant::now(), machine::Usage::now());
+    let usage = machine::Usage::now();
     let mut document = Document::default();
     document.report.text(&settings.describe());
     document.contenders(&settings);
     for part in Part::ALL.into_iter().filter(|part| settings.includes(*part)) {
+        settings.progress(format_args!("{part:?}"));
         match part {
             Part::Limits => upkeep::limits(&mut document),
             Part::Throughput => throughput::measure(&settings, &mut document),
@@ -64,7 +63,8 @@ fn main() {
             Part::Recovery => upkeep::recovery(&settings, &mut document),
         }
     }
-    document.end(begun.elapsed(), usage.others_since());
+    settings.remark("done");
+    document.end(settings.begun.elapsed(), usage.others_since());
     if let Some(folder) = &settings.plots {
         document.write_plots(folder);
     }

@@ -29,9 +29,12 @@ const HANGS: Duration = Duration::from_secs(20);
 /// How the reason begins if messages were lost, doubled or changed.
 const WRONG: &str = "WRONG: ";
 
+/// How it begins if it did not end.
+const HANGING: &str = "hangs: ";
+
 static FAULTY: AtomicBool = AtomicBool::new(false);
 
-/// Whether anybody lost, doubled or changed a message, or Handover failed to run.
+/// Whether Handover failed to run. What others do is told in the tables.
 pub fn any_faulty() -> bool {
     FAULTY.load(Relaxed)
 }
@@ -61,7 +64,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Done>, String> {
     drop(team);
     reading.join().expect("it reads to the end, which has come");
     let result = match said {
-        Err(_) => Err(format!("hangs: ended after {} s", (planned + HANGS).as_secs())),
+        Err(_) => Err(format!("{HANGING}ended after {} s", (planned + HANGS).as_secs())),
         Ok(text) => match text.lines().find_map(|line| line.strip_prefix(FAILED).or(line.strip_prefix(REFUSED))) {
             Some(why) => Err(why.to_owned()),
             None if text.is_empty() => Err("it crashes without a word".into()),
@@ -72,9 +75,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Done>, String> {
         },
     };
     sweep(pid);
-    if let Err(why) = &result
-        && (why.starts_with(WRONG) || plan.entry.is_ours())
-    {
+    if result.is_err() && plan.entry.is_ours() {
         FAULTY.store(true, Relaxed);
     }
     result
@@ -139,6 +140,16 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// What a table says if there are no figures: what came instead.
+    fn instead(&self) -> &'static str {
+        match &self.refused {
+            None => "-",
+            Some(why) if why.starts_with(HANGING) => "hangs",
+            Some(why) if why.starts_with(WRONG) => "loses",
+            Some(_) => "fails",
+        }
+    }
+
     /// Whether there are figures.
     pub fn ran(&self) -> bool {
         self.refused.is_none() && !self.runs.is_empty()
@@ -243,15 +254,21 @@ pub struct Results(pub Vec<Measured>);
 
 impl Results {
     /// Runs all of them, in rounds. Plans of one cell stand together, and take turns at being first.
-    pub fn of(settings: &Settings, plans: Vec<Plan>) -> Results {
+    pub fn of(settings: &Settings, what: &str, plans: Vec<Plan>) -> Results {
         let mut all: Vec<Measured> =
             plans.into_iter().map(|plan| Measured { plan, runs: Vec::new(), refused: None }).collect();
         let once = all.iter().all(|one| matches!(one.plan.work, Work::Start { .. } | Work::Weigh));
         let warm_up = usize::from(all.iter().any(|one| matches!(one.plan.work, Work::Stream { .. })));
-        let rounds = if once { 1 } else { settings.rounds + warm_up };
+        let long = all.iter().any(|one| matches!(one.plan.work, Work::Fair { .. } | Work::Idle { .. }));
+        let rounds = match (once, long) {
+            (true, _) => 1,
+            (false, true) => settings.rounds_of_long_runs(),
+            (false, false) => settings.rounds + warm_up,
+        };
         for round in 0..rounds {
-            eprint!("\r{} plans, round {} of {rounds}\x1b[K", all.len(), round + 1);
             for group in all.chunk_by_mut(|a, b| (a.plan.cell, a.plan.pin) == (b.plan.cell, b.plan.pin)) {
+                let (cell, pin) = (group[0].plan.cell, if group[0].plan.pin { ", pinned" } else { "" });
+                settings.progress(format_args!("{what}, round {} of {rounds}: {cell}{pin}", round + 1));
                 let first = round % group.len();
                 group.rotate_left(first);
                 for one in group.iter_mut().filter(|one| one.refused.is_none()) {
@@ -267,7 +284,7 @@ impl Results {
                             }
                         }
                         Err(why) => {
-                            eprintln!("\r{}: {why}\x1b[K", one.plan);
+                            settings.remark(format_args!("{}: {why}", one.plan));
                             one.refused = Some(why);
                         }
                     }
@@ -275,8 +292,25 @@ impl Results {
                 group.rotate_right(first);
             }
         }
-        eprint!("\r\x1b[K");
         Results(all)
+    }
+
+    /// What a table says of that contender there: a figure, or why there is none.
+    pub fn show(
+        &self,
+        contender: Contender,
+        (cell, batch, pin): (Cell, usize, bool),
+        figure: impl Fn(&Measured) -> String,
+    ) -> String {
+        let found = self.0.iter().find(|one| {
+            let plan = &one.plan;
+            (plan.entry.contender, plan.cell, plan.batch, plan.pin) == (contender, cell, batch, pin)
+        });
+        match found {
+            Some(one) if one.ran() => figure(one),
+            Some(one) => one.instead().to_owned(),
+            None => "-".to_owned(),
+        }
     }
 
     /// Of that contender there, if it runs.

@@ -1,10 +1,12 @@
 //! What the command line asks for.
 
+use std::fmt::Display;
+use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::contenders::{Entry, Side};
-use crate::plan::Cell;
+use crate::plan::{Cell, Size};
 
 /// Shown when it is not understood.
 pub const USAGE: &str = "cargo run --release --manifest-path compare/Cargo.toml -- [--quick] \
@@ -63,6 +65,8 @@ pub struct Settings {
     pub recoveries: u32,
     /// Unpinned, pinned, or both.
     pub pins: &'static [bool],
+    /// When the whole began.
+    pub begun: Instant,
     /// Where the plots of this run are put, if they are.
     pub plots: Option<PathBuf>,
     /// Whether docs/PERFORMANCE.md and its plots are written.
@@ -94,6 +98,35 @@ impl Settings {
         entry.side == Side::Machine || self.contenders.is_empty() || self.contenders.iter().any(wanted)
     }
 
+    /// How endpoints are placed in cells of that size. Where both is asked for, only words are measured pinned, too: what it
+    /// changes is seen there, and the whole does not take twice as long.
+    pub fn pins_for(&self, size: Size) -> &'static [bool] {
+        if self.pins.len() > 1 && size != Size::Word { &[false] } else { self.pins }
+    }
+
+    /// So many rounds of runs that each take a second or more.
+    pub fn rounds_of_long_runs(&self) -> usize {
+        self.rounds.min(3)
+    }
+
+    /// Says on stderr what is at hand.
+    pub fn progress(&self, what: impl Display) {
+        let seconds = self.begun.elapsed().as_secs();
+        if stderr().is_terminal() {
+            eprint!("\r[{seconds:4} s] {what}\x1b[K");
+        } else {
+            eprintln!("[{seconds:4} s] {what}");
+        }
+    }
+
+    /// Says on stderr what is to be seen after the run, too.
+    pub fn remark(&self, what: impl Display) {
+        self.progress(what);
+        if stderr().is_terminal() {
+            eprintln!();
+        }
+    }
+
     /// For the head of the report.
     pub fn describe(&self) -> String {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -112,11 +145,12 @@ pub fn from_arguments(arguments: impl Iterator<Item = String>) -> Result<Setting
     let arguments: Vec<String> = arguments.collect();
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let mut settings = Settings {
-        rounds: if quick { 2 } else { 7 },
-        run_time: Duration::from_millis(if quick { 15 } else { 120 }),
+        rounds: if quick { 2 } else { 5 },
+        run_time: Duration::from_millis(if quick { 15 } else { 60 }),
         fair_time: Duration::from_millis(if quick { 200 } else { 2000 }),
         recoveries: if quick { 20 } else { 200 },
         pins: &[false, true],
+        begun: Instant::now(),
         plots: None,
         write: false,
         only: Vec::new(),

@@ -6,7 +6,7 @@ use crate::parts::throughput::{ratios, stream};
 use crate::parts::{is_broadcast, latency, note, placed, plans_for};
 use crate::plan::{Cell, Size, Work};
 use crate::plots::{self, Bar, Panel};
-use crate::runs::Results;
+use crate::runs::{Measured, Results};
 use crate::settings::Settings;
 use crate::shared::aims::Bound;
 use crate::shared::report::Table;
@@ -33,12 +33,12 @@ fn streams(settings: &Settings, document: &mut Document) {
     let cells: Vec<Cell> = all.filter(|cell| settings.includes_cell(cell)).collect();
     let wanted = |entry: &Entry| is_broadcast(entry) && !entry.waits_otherwise();
     let plans = |cell: &Cell| -> Vec<_> {
-        let of = |batch| plans_for(settings, *cell, stream(cell.size), batch, settings.pins, wanted);
+        let of = |batch| plans_for(settings, *cell, stream(cell.size), batch, settings.pins_for(cell.size), wanted);
         let mut plans: Vec<_> = BATCHES.into_iter().flat_map(of).collect();
         plans.sort_by_key(|plan| plan.pin);
         plans
     };
-    let results = Results::of(settings, cells.iter().flat_map(plans).collect());
+    let results = Results::of(settings, "broadcast", cells.iter().flat_map(plans).collect());
     if results.0.is_empty() {
         return;
     }
@@ -78,12 +78,9 @@ fn table(results: &Results, document: &mut Document, entries: &[&Entry], cells: 
     let mut table = Table::new(title, std::iter::once("cell".to_owned()).chain(columns));
     for &cell in cells {
         let figures = entries.iter().flat_map(|entry| {
-            let rate = |batch| {
-                let one = results.get(entry.contender, cell, batch, pin);
-                one.map_or("-".into(), |one| one.rate_to_each().show())
-            };
-            let one = results.get(entry.contender, cell, 1, pin);
-            let missed = one.map_or("-".into(), |one| format!("{:.0} %", 100.0 * one.missed().median()));
+            let rate = |batch| results.show(entry.contender, (cell, batch, pin), |one| one.rate_to_each().show());
+            let share = |one: &Measured| format!("{:.0} %", 100.0 * one.missed().median());
+            let missed = results.show(entry.contender, (cell, 1, pin), share);
             [rate(1), missed, rate(BATCHES[1])]
         });
         table.row(std::iter::once(cell.to_string()).chain(figures));
@@ -122,7 +119,7 @@ fn idle_readers(settings: &Settings, document: &mut Document) {
     let work = Work::Alone { messages: 200_000 };
     let included = cells.iter().filter(|cell| settings.includes_cell(cell));
     let plans = included.flat_map(|cell| plans_for(settings, *cell, work, 1, &[false], wanted)).collect();
-    let results = Results::of(settings, plans);
+    let results = Results::of(settings, "publishing to idle readers", plans);
     if results.0.is_empty() {
         return;
     }

@@ -71,7 +71,8 @@ fn one_way(
         Pace::Calm => (Work::Paced { messages, gap: GAP }, "10,000 a second, the receiver otherwise idle"),
         Pace::Rapid => (Work::Paced { messages: messages * 20, gap: 0 }, "back to back"),
     };
-    let results = Results::of(settings, plans_for(settings, CELL, work, 1, settings.pins, wanted));
+    let results =
+        Results::of(settings, &format!("{what}, {how}"), plans_for(settings, CELL, work, 1, settings.pins, wanted));
     for &pin in settings.pins.iter().filter(|pin| results.has(CELL, **pin)) {
         let title = format!("One way, {what}, {how}, {} (microseconds)", placed(pin));
         let head = ["contender", "p50", "p99", "p99.9", "max", "receiver's processor", "messages"];
@@ -155,7 +156,8 @@ fn paced_aim(results: &Results, document: &mut Document, pin: bool) {
 fn trips(settings: &Settings, document: &mut Document, how: &str, pause: u64) {
     let work = Work::Trips { time: settings.run_time.as_nanos() as u64, pause };
     let wanted = |entry: &Entry| is_queue(entry) || entry.side == Side::Machine;
-    let results = Results::of(settings, plans_for(settings, CELL, work, 1, settings.pins, wanted));
+    let plans = plans_for(settings, CELL, work, 1, settings.pins, wanted);
+    let results = Results::of(settings, &format!("there and back, {how}"), plans);
     if results.0.is_empty() {
         return;
     }

@@ -6,7 +6,7 @@ use crate::document::Document;
 use crate::parts::{is_queue, note, placed, plans_for};
 use crate::plan::{Cell, Size, Work};
 use crate::plots::{self, Bar, Panel};
-use crate::runs::{Results, first};
+use crate::runs::{Measured, Results, first};
 use crate::settings::Settings;
 use crate::shared::aims::{Aims, Bound};
 use crate::shared::report::Table;
@@ -66,8 +66,8 @@ pub fn measure(settings: &Settings, document: &mut Document) {
     let wanted = |entry: &Entry| {
         is_queue(entry) && (entry.side != Side::Ours || entry.waits == Waits::Blocks && !entry.name.ends_with("Park"))
     };
-    let plans = |cell: &Cell| plans_for(settings, *cell, stream(cell.size), 1, settings.pins, wanted);
-    let results = Results::of(settings, cells.iter().flat_map(plans).collect());
+    let plans = |cell: &Cell| plans_for(settings, *cell, stream(cell.size), 1, settings.pins_for(cell.size), wanted);
+    let results = Results::of(settings, "throughput", cells.iter().flat_map(plans).collect());
     if results.0.is_empty() {
         return;
     }
@@ -104,11 +104,7 @@ fn tables(results: &Results, document: &mut Document, size: Size, cells: &[Cell]
             let ratio = ours(cell).zip(best_peer(results, cell, pin));
             row.push(ratio.map_or(String::new(), |(ours, (name, best))| format!("{} ({name})", show(ours / best))));
         }
-        row.extend(
-            entries
-                .iter()
-                .map(|entry| results.get(entry.contender, cell, 1, pin).map_or("-".into(), |one| one.rate().show())),
-        );
+        row.extend(entries.iter().map(|entry| results.show(entry.contender, (cell, 1, pin), |one| one.rate().show())));
         table.row(row);
     }
     document.report.table(&table);
@@ -119,9 +115,7 @@ fn tables(results: &Results, document: &mut Document, size: Size, cells: &[Cell]
     );
     let mut table = Table::new(title_of_cpu, std::iter::once("cell".to_owned()).chain(names.clone()));
     for &cell in cells {
-        let cpu = |entry: &&Entry| {
-            results.get(entry.contender, cell, 1, pin).map_or("-".into(), |one| show(one.cpu().median()))
-        };
+        let cpu = |entry: &&Entry| results.show(entry.contender, (cell, 1, pin), |one| show(one.cpu().median()));
         table.row(std::iter::once(cell.short()).chain(entries.iter().map(cpu)));
     }
     document.report.table(&table);
@@ -198,16 +192,20 @@ pub fn batches(settings: &Settings, document: &mut Document) {
         )
     };
     let plans = |cell: &Cell| -> Vec<_> {
-        let of = |batch| plans_for(settings, *cell, stream(cell.size), batch, settings.pins, wanted);
+        let of = |batch| plans_for(settings, *cell, stream(cell.size), batch, settings.pins_for(cell.size), wanted);
         let mut plans: Vec<_> = SIZES.into_iter().flat_map(of).collect();
         plans.sort_by_key(|plan| plan.pin);
         plans
     };
-    let results = Results::of(settings, cells.iter().flat_map(plans).collect());
+    let results = Results::of(settings, "batches", cells.iter().flat_map(plans).collect());
     if results.0.is_empty() {
         return;
     }
     for &pin in settings.pins {
+        let cells: Vec<Cell> = cells.iter().copied().filter(|cell| results.has(*cell, pin)).collect();
+        if cells.is_empty() {
+            continue;
+        }
         let title = format!("Batches, {} (million messages a second)", placed(pin));
         let entries = results.entries();
         let columns = entries
@@ -216,9 +214,7 @@ pub fn batches(settings: &Settings, document: &mut Document) {
         let mut table = Table::new(title, std::iter::once("cell".to_owned()).chain(columns));
         for &cell in &cells {
             let figures = entries.iter().flat_map(|entry| {
-                SIZES.map(|batch| {
-                    results.get(entry.contender, cell, batch, pin).map_or("-".into(), |one| one.rate().show())
-                })
+                SIZES.map(|batch| results.show(entry.contender, (cell, batch, pin), |one| one.rate().show()))
             });
             table.row(std::iter::once(cell.to_string()).chain(figures));
         }
@@ -247,22 +243,23 @@ pub fn fairness(settings: &Settings, document: &mut Document) {
     let cell = |producers, consumers| Cell { size: Size::Word, producers, consumers, capacity: 1024 };
     let cells = [cell(8, 1), cell(1, 8)].into_iter().filter(|cell| settings.includes_cell(cell));
     let work = Work::Fair { time: settings.fair_time.as_nanos() as u64 };
+    // Who is pinned is served as its processor is shared; that says little about the queue.
+    let pins = &settings.pins[..1];
     let wanted = |entry: &Entry| is_queue(entry) && entry.shape != Shape::One && !entry.name.contains(", ");
-    let plans: Vec<_> = cells.flat_map(|cell| plans_for(settings, cell, work, 1, settings.pins, wanted)).collect();
-    let results = Results::of(settings, plans);
+    let plans: Vec<_> = cells.flat_map(|cell| plans_for(settings, cell, work, 1, pins, wanted)).collect();
+    let results = Results::of(settings, "fairness", plans);
     if results.0.is_empty() {
         return;
     }
     let seconds = settings.fair_time.as_secs_f64();
-    for &pin in settings.pins {
+    for &pin in pins {
         let title = format!(
             "Fairness, u64, capacity 1024, {} (the slowest's share of the fastest's, in {seconds} s)",
             placed(pin)
         );
         let mut table = Table::new(title, ["contender", "8 producers", "8 consumers"]);
         for entry in results.entries() {
-            let shown =
-                |cell| results.get(entry.contender, cell, 1, pin).map_or("-".into(), |one| one.fairness().show());
+            let shown = |cell| results.show(entry.contender, (cell, 1, pin), |one| one.fairness().show());
             table.row([entry.full_name(), shown(cell(8, 1)), shown(cell(1, 8))]);
         }
         document.report.table(&table);
@@ -289,7 +286,7 @@ pub fn crowd(settings: &Settings, document: &mut Document) {
     let wanted = |entry: &Entry| is_queue(entry) && entry.shape == Shape::Many && !entry.name.contains(", ");
     let plans =
         cells.iter().flat_map(|cell| plans_for(settings, *cell, stream(cell.size), 1, &[false], wanted)).collect();
-    let results = Results::of(settings, plans);
+    let results = Results::of(settings, "more threads than processors", plans);
     if results.0.is_empty() {
         return;
     }
@@ -299,9 +296,9 @@ pub fn crowd(settings: &Settings, document: &mut Document) {
         std::iter::once("contender".to_owned()).chain(columns),
     );
     for entry in results.entries() {
-        let figures = cells.iter().flat_map(|cell| match results.get(entry.contender, *cell, 1, false) {
-            Some(one) => [one.rate().show(), show(one.cpu().median())],
-            None => ["-".into(), "-".into()],
+        let figures = cells.iter().flat_map(|cell| {
+            let shown = |figure: fn(&Measured) -> String| results.show(entry.contender, (*cell, 1, false), figure);
+            [shown(|one| one.rate().show()), shown(|one| show(one.cpu().median()))]
         });
         table.row(std::iter::once(entry.full_name()).chain(figures));
     }
@@ -324,7 +321,7 @@ pub fn tasks(settings: &Settings, document: &mut Document) {
     };
     let plans =
         cells.iter().flat_map(|cell| plans_for(settings, *cell, stream(cell.size), 1, &[false], wanted)).collect();
-    let results = Results::of(settings, plans);
+    let results = Results::of(settings, "tasks", plans);
     if results.0.is_empty() {
         return;
     }
@@ -334,9 +331,8 @@ pub fn tasks(settings: &Settings, document: &mut Document) {
     );
     for entry in results.entries() {
         let name = if entry.contender == C::Processes { "handover's queue".into() } else { entry.name.to_owned() };
-        let figures = cells
-            .iter()
-            .map(|cell| results.get(entry.contender, *cell, 1, false).map_or("-".into(), |one| one.rate().show()));
+        let figures =
+            cells.iter().map(|cell| results.show(entry.contender, (*cell, 1, false), |one| one.rate().show()));
         table.row(std::iter::once(name).chain(figures));
     }
     document.report.table(&table);

@@ -38,7 +38,7 @@ pub fn idle(settings: &Settings, document: &mut Document) {
     let cell = Cell { size: Size::Word, producers: 1, consumers: 1, capacity: 1024 };
     let work = Work::Idle { time: 1_000_000_000 };
     let wanted = |entry: &Entry| is_queue(entry) && entry.waits == Waits::Blocks;
-    let results = Results::of(settings, plans_for(settings, cell, work, 1, &[false], wanted));
+    let results = Results::of(settings, "idling", plans_for(settings, cell, work, 1, &[false], wanted));
     if results.0.is_empty() {
         return;
     }
@@ -67,7 +67,7 @@ pub fn start(settings: &Settings, document: &mut Document) {
     let work = Work::Start { times: if settings.rounds < 5 { 10 } else { 100 } };
     let wanted =
         |entry: &Entry| entry.side != Side::Machine && !entry.name.contains(", S") && !entry.name.contains(", P");
-    let results = Results::of(settings, plans_for(settings, cell, work, 1, &[false], wanted));
+    let results = Results::of(settings, "starting", plans_for(settings, cell, work, 1, &[false], wanted));
     if results.0.is_empty() {
         return;
     }
@@ -95,7 +95,7 @@ pub fn memory(settings: &Settings, document: &mut Document) {
         is_queue(entry) && !entry.name.contains(", S") && !entry.name.contains(", P") && !unseen.contains(&entry.name)
     };
     let plans = cells.iter().flat_map(|cell| plans_for(settings, *cell, Work::Weigh, 1, &[false], wanted)).collect();
-    let results = Results::of(settings, plans);
+    let results = Results::of(settings, "memory", plans);
     if results.0.is_empty() {
         return;
     }
