@@ -336,5 +336,14 @@ pub fn tasks(settings: &Settings, document: &mut Document) {
         table.row(std::iter::once(name).chain(figures));
     }
     document.report.table(&table);
+    let to_semaphores = ratios(&cells, |cell| {
+        let rate = |contender| results.rate(contender, cell, 1, false);
+        Some(rate(C::Processes)? / rate(C::Semaphores)?)
+    });
+    if let Some((cell, worst)) = to_semaphores.iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
+        let what = "tasks of 64 bytes: at least 20 times the three semaphores";
+        let figures = format!("not yet: Handover has no tasks; its queue is at {} times, worst ({cell})", show(*worst));
+        document.aims.single(what, Bound::AtLeast(20.0), f64::NAN, figures);
+    }
     note(&mut document.report, &results);
 }
