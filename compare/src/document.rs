@@ -24,6 +24,8 @@ pub struct Document {
 const BEGIN: &str = "<!-- figures: written by compare, from here on -->";
 const END: &str = "<!-- figures: up to here -->";
 
+const PAGE: &str = "PERFORMANCE.md";
+
 impl Document {
     /// Everybody, with version and setting.
     pub fn contenders(&mut self, settings: &Settings) {
@@ -60,15 +62,20 @@ impl Document {
         }
     }
 
-    /// Writes docs/PERFORMANCE.md between its marks, and the plots.
-    pub fn write(&self) {
-        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    /// Writes PERFORMANCE.md between its marks, and the plots.
+    pub fn write(&self, docs: &Path) {
         self.write_plots(&docs.join("plots"));
-        let page = docs.join("PERFORMANCE.md");
-        let old = fs::read_to_string(&page).expect("docs/PERFORMANCE.md");
-        let (before, rest) = old.split_once(BEGIN).expect("the mark where figures begin");
-        let (_, after) = rest.split_once(END).expect("the mark where figures end");
+        let (before, after) = page(docs).expect("it was there when this began");
         let figures = self.report.markdown();
-        fs::write(page, format!("{before}{BEGIN}\n\n{figures}\n{END}{after}")).expect("docs/PERFORMANCE.md");
+        fs::write(docs.join(PAGE), format!("{before}{BEGIN}\n\n{figures}\n{END}{after}")).expect("the page");
     }
+}
+
+/// What stands before and after the figures; or why they can't be written there.
+pub fn page(docs: &Path) -> Result<(String, String), String> {
+    let path = docs.join(PAGE);
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) = parts.ok_or(format!("{}: lacks the lines {BEGIN} and {END}", path.display()))?;
+    Ok((before.to_owned(), after.to_owned()))
 }

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! cargo run --release --manifest-path compare/Cargo.toml -- [--quick] [--only PART]... [--cell TEXT]
-//!     [--contender TEXT]... [--rounds N] [--pin yes|no|both] [--plots FOLDER] [--write]
+//!     [--contender TEXT]... [--rounds N] [--pin yes|no|both] [--plots FOLDER] [--write [--docs FOLDER]]
 //! ```
 //!
 //! `--cell "u64 1p1c"` and `--contender "threads: handover"` run only those whose names contain that. `--write` writes
-//! docs/PERFORMANCE.md's figures and the plots in docs/plots.
+//! docs/PERFORMANCE.md's figures between two marks, and the plots in docs/plots.
+//!
+//! To build it takes Boost's headers (libboost-dev), to run it redis-server and nats-server; whoever is missing is said to be.
 //!
 //! Each run is a process of its own, so that one that hangs or crashes is one run. Everything runs interleaved: in each
 //! round, each cell runs every contender once.
@@ -69,7 +71,7 @@ fn main() {
         document.write_plots(folder);
     }
     if settings.write {
-        document.write();
+        document.write(&settings.docs);
     }
     if runs::any_faulty() {
         eprintln!("a run went wrong: see what was not measured");

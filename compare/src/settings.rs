@@ -2,16 +2,17 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::contenders::{Entry, Side};
+use crate::document;
 use crate::plan::{Cell, Size};
 
 /// Shown when it is not understood.
 pub const USAGE: &str = "cargo run --release --manifest-path compare/Cargo.toml -- [--quick] \
 [--only limits|throughput|batch|latency|fairness|crowd|broadcast|tasks|idle|start|memory|recovery]... [--cell TEXT] \
-[--contender TEXT]... [--rounds N] [--pin yes|no|both] [--plots FOLDER] [--write]";
+[--contender TEXT]... [--rounds N] [--pin yes|no|both] [--plots FOLDER] [--write [--docs FOLDER]]";
 
 /// What is measured.
 #[allow(missing_docs, reason = "the modules of `parts` say what each is")]
@@ -69,8 +70,10 @@ pub struct Settings {
     pub begun: Instant,
     /// Where the plots of this run are put, if they are.
     pub plots: Option<PathBuf>,
-    /// Whether docs/PERFORMANCE.md and its plots are written.
+    /// Whether PERFORMANCE.md and its plots are written.
     pub write: bool,
+    /// Where they lie.
+    pub docs: PathBuf,
     only: Vec<Part>,
     cell: String,
     contenders: Vec<String>,
@@ -153,6 +156,7 @@ pub fn from_arguments(arguments: impl Iterator<Item = String>) -> Result<Setting
         begun: Instant::now(),
         plots: None,
         write: false,
+        docs: Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs"),
         only: Vec::new(),
         cell: String::new(),
         contenders: Vec::new(),
@@ -163,6 +167,7 @@ pub fn from_arguments(arguments: impl Iterator<Item = String>) -> Result<Setting
         match argument.as_str() {
             "--quick" => {}
             "--write" => settings.write = true,
+            "--docs" => settings.docs = value()?.into(),
             "--plots" => settings.plots = Some(value()?.into()),
             "--only" => {
                 let name = value()?;
@@ -185,8 +190,12 @@ pub fn from_arguments(arguments: impl Iterator<Item = String>) -> Result<Setting
             other => return Err(format!("{other}: unknown")),
         }
     }
-    if settings.write && !settings.is_whole() {
-        return Err("--write needs everything: without --only, --cell and --contender".into());
+    if settings.write {
+        if !settings.is_whole() {
+            return Err("--write needs everything: without --only, --cell and --contender".into());
+        }
+        // Said now, and not after the run.
+        document::page(&settings.docs)?;
     }
     Ok(settings)
 }
