@@ -74,7 +74,7 @@ fn main() {
         document.write(&settings.docs);
     }
     if runs::any_faulty() {
-        eprintln!("a run went wrong: see what was not measured");
+        eprintln!("a run went wrong: see what came to nothing");
         std::process::exit(1);
     }
 }

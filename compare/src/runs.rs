@@ -133,16 +133,16 @@ fn sweep(pid: u32) {
 pub struct Measured {
     /// What was run.
     pub plan: Plan,
-    /// Each round's.
+    /// What each round gave.
     pub runs: Vec<Vec<Done>>,
-    /// Why it does not run here.
-    pub refused: Option<String>,
+    /// Why runs came to nothing.
+    pub faults: Vec<String>,
 }
 
 impl Measured {
     /// What a table says if there are no figures: what came instead.
     fn instead(&self) -> &'static str {
-        match &self.refused {
+        match self.faults.last() {
             None => "-",
             Some(why) if why.starts_with(HANGING) => "hangs",
             Some(why) if why.starts_with(WRONG) => "loses",
@@ -152,7 +152,13 @@ impl Measured {
 
     /// Whether there are figures.
     pub fn ran(&self) -> bool {
-        self.refused.is_none() && !self.runs.is_empty()
+        !self.is_given_up() && !self.runs.is_empty()
+    }
+
+    /// Whether it is not tried again. One that hung is, once and with fewer messages: on a busy machine ends that take turns
+    /// on one processor may wait a time slice for each ringful, and are only slow.
+    fn is_given_up(&self) -> bool {
+        self.faults.len() > 1 || self.faults.iter().any(|why| !why.starts_with(HANGING))
     }
 
     fn sample(&self, of: impl Fn(&[Done]) -> f64) -> Sample {
@@ -256,7 +262,7 @@ impl Results {
     /// Runs all of them, in rounds. Plans of one cell stand together, and take turns at being first.
     pub fn of(settings: &Settings, what: &str, plans: Vec<Plan>) -> Results {
         let mut all: Vec<Measured> =
-            plans.into_iter().map(|plan| Measured { plan, runs: Vec::new(), refused: None }).collect();
+            plans.into_iter().map(|plan| Measured { plan, runs: Vec::new(), faults: Vec::new() }).collect();
         let once = all.iter().all(|one| matches!(one.plan.work, Work::Start { .. } | Work::Weigh));
         let warm_up = usize::from(all.iter().any(|one| matches!(one.plan.work, Work::Stream { .. })));
         let long = all.iter().any(|one| matches!(one.plan.work, Work::Fair { .. } | Work::Idle { .. }));
@@ -271,7 +277,7 @@ impl Results {
                 settings.progress(format_args!("{what}, round {} of {rounds}: {cell}{pin}", round + 1));
                 let first = round % group.len();
                 group.rotate_left(first);
-                for one in group.iter_mut().filter(|one| one.refused.is_none()) {
+                for one in group.iter_mut().filter(|one| !one.is_given_up()) {
                     match run(&one.plan) {
                         Ok(done) => {
                             let plan = one.plan;
@@ -285,7 +291,10 @@ impl Results {
                         }
                         Err(why) => {
                             settings.remark(format_args!("{}: {why}", one.plan));
-                            one.refused = Some(why);
+                            one.faults.push(why);
+                            if let Work::Stream { messages } = &mut one.plan.work {
+                                *messages = *messages / 16 + 100;
+                            }
                         }
                     }
                 }
@@ -331,11 +340,12 @@ impl Results {
         Some(self.get(contender, cell, batch, pin)?.rate().median())
     }
 
-    /// Who does not run in which cells, and why: for the notes under a table.
+    /// Whose runs came to nothing in which cells, and why: for the notes under a table.
     pub fn refusals(&self) -> Vec<String> {
-        let mut reasons: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
+        let mut reasons: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
         for one in &self.0 {
-            if let Some(why) = &one.refused {
+            if let Some(why) = one.faults.last() {
+                let why = if one.ran() { format!("one of its runs {why}") } else { why.clone() };
                 let cells = reasons.entry((one.plan.entry.full_name(), why)).or_default();
                 let cell = one.plan.cell.to_string();
                 if !cells.contains(&cell) {

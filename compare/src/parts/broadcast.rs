@@ -33,7 +33,10 @@ fn streams(settings: &Settings, document: &mut Document) {
     let cells: Vec<Cell> = all.filter(|cell| settings.includes_cell(cell)).collect();
     let wanted = |entry: &Entry| is_broadcast(entry) && !entry.waits_otherwise();
     let plans = |cell: &Cell| -> Vec<_> {
-        let of = |batch| plans_for(settings, *cell, stream(cell.size), batch, settings.pins_for(cell.size), wanted);
+        let pins = settings.pins_for(cell.size);
+        // Where each end has a processor of its own.
+        let pins = if cell.is_one_to_one() { pins } else { &pins[..1] };
+        let of = |batch| plans_for(settings, *cell, stream(cell.size), batch, pins, wanted);
         let mut plans: Vec<_> = BATCHES.into_iter().flat_map(of).collect();
         plans.sort_by_key(|plan| plan.pin);
         plans

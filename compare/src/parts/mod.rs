@@ -41,11 +41,11 @@ pub fn is_broadcast(entry: &Entry) -> bool {
     entry.side == Side::Broadcast
 }
 
-/// Who does not run, under the tables that are about it.
+/// Whose runs came to nothing, under the tables that are about it.
 pub fn note(report: &mut Report, results: &Results) {
     let refusals = results.refusals();
     if !refusals.is_empty() {
-        report.text(&format!("Not measured: {}.", refusals.join("; ")));
+        report.text(&format!("What came to nothing: {}.", refusals.join("; ")));
     }
 }
 
