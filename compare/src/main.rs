@@ -10,6 +10,9 @@
 //!
 //! To build it takes Boost's headers (libboost-dev), to run it redis-server and nats-server; whoever is missing is said to be.
 //!
+//! All of it takes some 22 minutes on two processors that nobody else uses; on others' it takes longer, and is worth nothing.
+//! What is at hand is told on stderr.
+//!
 //! Each run is a process of its own, so that one that hangs or crashes is one run. Everything runs interleaved: in each
 //! round, each cell runs every contender once.
 

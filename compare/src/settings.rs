@@ -134,10 +134,11 @@ impl Settings {
     pub fn describe(&self) -> String {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         format!(
-            "{cores} processors; {} rounds after one to warm up, all contenders of a cell taking turns in each; every run in a \
-             process of its own, of about {} ms, and verified by count and checksum. Figures are medians, with \
-             [least..greatest].",
+            "{cores} processors; {} rounds after one to warm up ({} of fairness and idling), all contenders of a cell taking \
+             turns in each; every run in a process of its own, of about {} ms, and verified by count and checksum. Figures are \
+             medians, with [least..greatest].",
             self.rounds,
+            self.rounds_of_long_runs(),
             self.run_time.as_millis()
         )
     }
