@@ -720,3 +720,19 @@ fn a_scribbled_broadcast_gives_errors_or_messages_and_ends() {
         }
     }
 }
+
+#[test]
+fn of_a_batch_whose_iterator_panics_what_was_written_is_published() {
+    let broadcast = Options::new(100).anonymous::<Wide>().expect("made");
+    let mut writer = broadcast.writer().expect("the first");
+    let mut reader = broadcast.reader(Start::Oldest).expect("room");
+    let numbers = (0..64).map(|number| if number == 5 { panic!("as a test") } else { Wide::of(number) });
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| writer.publish_batch(numbers)));
+    assert!(panicked.is_err());
+    assert_eq!(writer.publish_batch((5..200).map(Wide::of)).expect("nobody gates"), 195);
+    assert!(matches!(reader.next(), Err(Error::Missed { count: 100 })));
+    for number in 100..200 {
+        let got = reader.next().expect("kept");
+        assert_eq!((got.number, got.message.number()), (number, number));
+    }
+}

@@ -10,6 +10,7 @@ use crate::error::{Error, PushError};
 use crate::gate::{Limit, Rhythm, Wait};
 use crate::message::{InPlace, Shareable};
 use crate::os;
+use crate::ring::RUN_MAX;
 use crate::ring::fan::Publishing;
 use crate::roster::{Membership, Role, count};
 use crate::segment::View;
@@ -105,22 +106,36 @@ impl<M: Shareable + ?Sized> Writer<M> {
         if let Err(error) = M::prepare(&message, self.core.message_max(), &mut self.scratch) {
             return Err(PushError { message, error });
         }
-        match self.claim(limit) {
-            Ok(slot) => {
-                // SAFETY: the slot is the one to write next; readers read it by atomics only. Prepared above.
-                unsafe { M::share(&message, &self.scratch, slot) };
-                Ok(self.finish())
+        match self.claim(1, limit) {
+            Ok(_) => {
+                // SAFETY: the slot is claimed; readers read it by atomics only. Prepared above.
+                unsafe { M::share(&message, &self.scratch, self.slot(0)) };
+                Ok(self.finish(1))
             }
             Err(error) => Err(PushError { message, error }),
         }
     }
 
-    /// Publishes all messages of an iterator; returns how many. If it fails, those before are published.
+    /// Publishes all messages of an iterator, many at once; returns how many. If it fails, those before are published.
+    ///
+    /// As many at once as the iterator's size hint promises, up to 64; less where a gating reader is close.
     pub fn publish_batch<'m>(&mut self, messages: impl IntoIterator<Item = M::Push<'m>>) -> Result<usize, Error> {
+        let mut messages = messages.into_iter().peekable();
         let mut published = 0;
-        for message in messages {
-            self.publish(message)?;
-            published += 1;
+        while messages.peek().is_some() {
+            let want = (messages.size_hint().0 as u64).clamp(1, RUN_MAX.into());
+            let claimed = self.claim(want, Limit::Forever)?;
+            // The iterator is the user's code: if it panics, what was written is published.
+            let mut batch = Batch { writer: self, written: 0 };
+            while batch.written < claimed {
+                let Some(message) = messages.next() else { break };
+                let writer = &mut *batch.writer;
+                M::prepare(&message, writer.core.message_max(), &mut writer.scratch)?;
+                // SAFETY: the slot is claimed; readers read it by atomics only. Prepared above.
+                unsafe { M::share(&message, &writer.scratch, writer.slot(batch.written)) };
+                batch.written += 1;
+            }
+            published += batch.written as usize;
         }
         Ok(published)
     }
@@ -145,7 +160,8 @@ impl<M: Shareable + ?Sized> Writer<M> {
     where
         M: InPlace,
     {
-        let slot = self.claim(limit)?;
+        self.claim(1, limit)?;
+        let slot = self.slot(0);
         Ok(Loan { length: self.core.message_max(), writer: self, slot })
     }
 
@@ -165,21 +181,27 @@ impl<M: Shareable + ?Sized> Writer<M> {
     }
 
     #[inline(always)]
-    fn claim(&mut self, limit: Limit) -> Result<*mut u8, Error> {
+    fn claim(&mut self, want: u64, limit: Limit) -> Result<u64, Error> {
         if self.is_forked() {
             return Err(Error::Forked);
         }
         if self.closed {
             return Err(Error::Closed);
         }
-        match self.core.fan.claim(&mut self.publishing) {
-            Some(slot) => Ok(slot),
-            None => self.wait_for_readers(limit),
+        match self.core.fan.claim(&mut self.publishing, want) {
+            Some(claimed) => Ok(claimed),
+            None => self.wait_for_readers(want, limit),
         }
     }
 
+    /// Where the `nth` of the claimed messages goes.
+    #[inline(always)]
+    fn slot(&self, nth: u64) -> *mut u8 {
+        self.core.fan.claimed_slot(&self.publishing, nth)
+    }
+
     #[cold]
-    fn wait_for_readers(&mut self, limit: Limit) -> Result<*mut u8, Error> {
+    fn wait_for_readers(&mut self, want: u64, limit: Limit) -> Result<u64, Error> {
         count(&self.membership.counters().blocked_full, 1);
         let core = Arc::clone(&self.core);
         let (counters, patience, done) = (self.membership.counters(), self.patience, self.publishing.next);
@@ -193,18 +215,33 @@ impl<M: Shareable + ?Sized> Writer<M> {
             {
                 core.fan.in_the_way(publishing).into_iter().for_each(|number| core.fan.throw_out(number));
             }
-            Ok(core.fan.claim(publishing))
+            Ok(core.fan.claim(publishing, want))
         };
         let limits = (self.wait, limit);
         block(&core, &core.control().writer, counters, limits, (&mut self.rhythm, done), Error::Full, attempt)
     }
 
     #[inline(always)]
-    fn finish(&mut self) -> u64 {
-        let number = self.core.fan.publish(&mut self.publishing);
+    fn finish(&mut self, written: u64) -> u64 {
+        let number = self.core.fan.publish(&mut self.publishing, written);
         self.core.fan.fences.worked();
         self.core.wake_readers();
         number
+    }
+}
+
+/// Some claimed messages, of which the first are written.
+struct Batch<'a, M: Shareable + ?Sized> {
+    writer: &'a mut Writer<M>,
+    written: u64,
+}
+
+impl<M: Shareable + ?Sized> Drop for Batch<'_, M> {
+    fn drop(&mut self) {
+        // The iterator is the user's code, and may have forked.
+        if self.written > 0 && !self.writer.is_forked() {
+            self.writer.finish(self.written);
+        }
     }
 }
 
@@ -267,7 +304,7 @@ impl<M: InPlace + Shareable + ?Sized> Loan<'_, M> {
         }
         // SAFETY: the slot is claimed.
         unsafe { M::share_length(self.slot, self.length) };
-        Ok(self.writer.finish())
+        Ok(self.writer.finish(1))
     }
 }
 

@@ -202,8 +202,9 @@ impl Fan {
     }
 
     #[inline(always)]
-    fn step(&self, index: u64) -> u64 {
-        if index + 1 < self.length { index + 1 } else { 0 }
+    fn step(&self, index: u64, count: u64) -> u64 {
+        let index = index + count;
+        if index < self.length { index } else { index - self.length }
     }
 
     /// How many messages were published.
@@ -232,15 +233,21 @@ impl Fan {
         Publishing { next, index: next % self.length, limit: next }
     }
 
-    /// The slot to write the next message into. `None` if a gating reader stands in the way.
+    /// How many of the next messages may be written now, at most `want`. `None` if a gating reader stands in the way.
     #[inline(always)]
-    pub(crate) fn claim(&self, mine: &mut Publishing) -> Option<*mut u8> {
+    pub(crate) fn claim(&self, mine: &mut Publishing, want: u64) -> Option<u64> {
         if mine.next >= mine.limit && !self.claim_chunk(mine) {
             return None;
         }
-        let ahead = self.slots.wrapping_add(mine.index as usize * self.stride + PREFETCH_BYTES);
-        prefetch_to_write(ahead);
-        Some(self.slot(mine.index))
+        Some(want.min(mine.limit - mine.next))
+    }
+
+    /// The slot to write the `nth` of the claimed messages into.
+    #[inline(always)]
+    pub(crate) fn claimed_slot(&self, mine: &Publishing, nth: u64) -> *mut u8 {
+        let slot = self.slot(self.step(mine.index, nth));
+        prefetch_to_write(slot.wrapping_add(PREFETCH_BYTES));
+        slot
     }
 
     #[cold]
@@ -301,13 +308,13 @@ impl Fan {
         (0..self.members).filter(holds).collect()
     }
 
-    /// Publishes the message that was written into the claimed slot. Its number.
+    /// Publishes the first `written` of the claimed messages. The number of the first.
     #[inline(always)]
-    pub(crate) fn publish(&self, mine: &mut Publishing) -> u64 {
+    pub(crate) fn publish(&self, mine: &mut Publishing, written: u64) -> u64 {
         let number = mine.next;
-        mine.next += 1;
-        mine.index = self.step(mine.index);
-        // Release: the message was written before anybody sees it.
+        mine.next += written;
+        mine.index = self.step(mine.index, written);
+        // Release: the messages were written before anybody sees them.
         self.lines().published.0.store(mine.next, Release);
         number
     }
@@ -441,7 +448,7 @@ impl Fan {
         }
         let read = mine.position;
         mine.position += 1;
-        mine.index = self.step(mine.index);
+        mine.index = self.step(mine.index, 1);
         Some(read)
     }
 
@@ -494,18 +501,18 @@ mod tests {
         with_ring(4, |fan| {
             let mut writer = fan.publishing();
             for _ in 0..4 {
-                fan.claim(&mut writer).expect("nobody gates");
-                fan.publish(&mut writer);
+                fan.claim(&mut writer, 1).expect("nobody gates");
+                fan.publish(&mut writer, 1);
             }
             let reader = fan.enter(0, 0, true);
             assert_eq!(reader.position, 0);
-            assert!(fan.claim(&mut writer).is_some(), "there is one slot more than the capacity");
-            fan.publish(&mut writer);
-            assert!(fan.claim(&mut writer).is_none(), "the reader has not read the first");
+            assert!(fan.claim(&mut writer, 1).is_some(), "there is one slot more than the capacity");
+            fan.publish(&mut writer, 1);
+            assert!(fan.claim(&mut writer, 1).is_none(), "the reader has not read the first");
             // Killed when it had claimed and not yet seen that a gate had been set meanwhile.
             fan.lines().claimed.0.store(6, SeqCst);
             let mut successor = fan.publishing();
-            assert!(fan.claim(&mut successor).is_none(), "the reader has still not read the first");
+            assert!(fan.claim(&mut successor, 1).is_none(), "the reader has still not read the first");
         });
     }
 }
