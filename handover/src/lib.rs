@@ -31,6 +31,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("this platform is not supported yet: Handover runs on Linux");
 
+mod blocking;
 pub mod broadcast;
 mod error;
 mod fences;

@@ -1,14 +1,16 @@
 //! What all handles of one broadcast share: its memory, ring, gates and roster, without the message's type.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::blocking::Waiter;
 use crate::error::Error;
 use crate::fences::Fences;
-use crate::gate::{Gate, Rhythm};
+use crate::gate::{Gate, PERIOD, Rhythm};
 use crate::message::Shape;
 use crate::ring::fan::{self, Cursor, Fan, FanLines};
 use crate::ring::{Line, MAX_MEMBERS, Owner};
-use crate::roster::{Counters, Entry, Member, Membership, Processes, Role, Roster, SOLE, Searches};
+use crate::roster::{ALONE, Counters, Entry, Member, Membership, Processes, Role, Roster, SOLE, Searches};
 use crate::segment::{Header, Kind, Segment};
 use crate::slots::{self, Slots};
 
@@ -18,7 +20,7 @@ pub(super) struct Control {
     lines: FanLines,
     pub(super) readers: Gate,
     pub(super) writer: Gate,
-    pub(super) searches: Line<Searches>,
+    searches: Line<Searches>,
     reserved: [Line<[u64; 16]>; 2],
 }
 
@@ -159,15 +161,6 @@ impl Core {
         self.roster.members()
     }
 
-    pub(super) fn others_may_die(&self) -> bool {
-        self.processes().others()
-    }
-
-    /// Between a sleeper's announcement and its last look.
-    pub(super) fn announced(&self) {
-        self.fan.fences.announced(true);
-    }
-
     /// A message has come, or a reader has gone on: wakes the readers that sleep.
     #[inline(always)]
     pub(super) fn wake_readers(&self) {
@@ -196,5 +189,24 @@ impl Core {
     pub(super) fn sweep(&self, counters: &Counters) {
         self.control().searches.0.begin();
         self.processes().sweep(counters, &mut |owner, _| self.reap(owner, false));
+    }
+}
+
+/// With the counters of the one that waits.
+impl Waiter for (&Core, &Counters) {
+    fn announced(&self) {
+        self.0.fan.fences.announced(true);
+    }
+
+    fn search(&self) {
+        self.0.sweep(self.1);
+    }
+
+    fn searches(&self) -> &Searches {
+        &self.0.control().searches.0
+    }
+
+    fn longest(&self) -> Duration {
+        if self.0.processes().others() { PERIOD } else { ALONE }
     }
 }

@@ -7,7 +7,6 @@
 mod core;
 mod options;
 mod reader;
-mod wait;
 mod writer;
 
 use std::fmt;

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
-use super::wait::block;
+use crate::blocking::block;
 use crate::error::Error;
 use crate::gate::{Limit, Rhythm, Wait};
 use crate::message::Shareable;
@@ -249,7 +249,7 @@ impl<M: Shareable + ?Sized> Reader<M> {
             Err(other) => Err(refused(&core, other)),
         };
         let limits = (self.wait, limit);
-        block(&core, &core.control().readers, counters, limits, (&mut self.rhythm, done), Error::Empty, attempt)
+        block(&(&*core, counters), &core.control().readers, limits, (&mut self.rhythm, done), Error::Empty, attempt)
     }
 
     /// The next message, which is there. `None` if the writer was faster; the position stays.

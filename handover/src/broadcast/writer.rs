@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
-use super::wait::block;
+use crate::blocking::block;
 use crate::error::{Error, PushError};
 use crate::gate::{Limit, Rhythm, Wait};
 use crate::message::{InPlace, Shareable};
@@ -218,7 +218,7 @@ impl<M: Shareable + ?Sized> Writer<M> {
             Ok(core.fan.claim(publishing, want))
         };
         let limits = (self.wait, limit);
-        block(&core, &core.control().writer, counters, limits, (&mut self.rhythm, done), Error::Full, attempt)
+        block(&(&*core, counters), &core.control().writer, limits, (&mut self.rhythm, done), Error::Full, attempt)
     }
 
     #[inline(always)]

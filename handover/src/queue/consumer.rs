@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
 use super::core::{Core, Ring};
-use super::pulse::Pulse;
 use super::wait::{Side, wait};
 use crate::error::Error;
 use crate::gate::{Limit, Rhythm, Wait};
@@ -15,7 +14,7 @@ use crate::message::Message;
 use crate::os;
 use crate::ring::one::{Consuming, One};
 use crate::ring::{Owner, RUN_MAX, Refusal, Run};
-use crate::roster::{Membership, Role, Roster, count};
+use crate::roster::{Membership, Pulse, Role, Roster, count};
 use crate::sync::{fence, kept};
 
 /// A handle that pops. Made by [`Queue::consumer`](crate::Queue::consumer).
@@ -64,7 +63,7 @@ impl<M: Message + ?Sized> Consumer<M> {
             Ring::Many(many) => (Consuming::default(), many.orphans_notice().wrapping_sub(1)),
         };
         Ok(Consumer {
-            pulse: Pulse::new(core),
+            pulse: Pulse::new(core.needs_pulse()),
             ring: core.ring.clone(),
             core: Arc::clone(core),
             membership,
@@ -111,7 +110,7 @@ impl<M: Message + ?Sized> Consumer<M> {
         if self.is_forked() {
             return Err(Error::Forked);
         }
-        self.pulse.beat(&self.core, self.membership.counters());
+        self.pulse.beat(|| self.core.sweep(self.membership.counters()));
         let max = super::message_max(&self.core.measures);
         // Each ring's way through in one piece: that is what makes it fast.
         let taken = match &self.ring {
@@ -276,7 +275,7 @@ impl<M: Message + ?Sized> Consumer<M> {
         if self.is_forked() {
             return Err(Error::Forked);
         }
-        self.pulse.beat(&self.core, self.membership.counters());
+        self.pulse.beat(|| self.core.sweep(self.membership.counters()));
         match self.try_claim(want) {
             Ok(run) => Ok(run),
             Err(refusal) => wait(self, want, refusal, limit),

@@ -237,6 +237,12 @@ impl Core {
         if matches!(self.ring, Ring::One(_)) { Rhythm::quick() } else { Rhythm::slow() }
     }
 
+    /// Whether a dead member can leave anything behind that only a search brings to light. One to one it can't: its
+    /// successor finds it.
+    pub(crate) fn needs_pulse(&self) -> bool {
+        self.mortal() && matches!(self.ring, Ring::Many(_))
+    }
+
     /// Whether its members can die.
     #[inline(always)]
     pub(crate) fn mortal(&self) -> bool {

@@ -7,7 +7,6 @@ mod consumer;
 mod core;
 mod options;
 mod producer;
-mod pulse;
 mod wait;
 
 use std::fmt;

@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::core::{Core, Ring};
-use super::pulse::Pulse;
 use super::wait::{Side, wait};
 use crate::error::{Error, PushError};
 use crate::gate::{Limit, Rhythm, Wait};
@@ -16,7 +15,7 @@ use crate::message::{InPlace, Message};
 use crate::os;
 use crate::ring::one::Producing;
 use crate::ring::{RUN_MAX, Refusal, Run};
-use crate::roster::{Membership, Role, count};
+use crate::roster::{Membership, Pulse, Role, count};
 
 /// A handle that pushes. Made by [`Queue::producer`](crate::Queue::producer).
 ///
@@ -60,7 +59,7 @@ impl<M: Message + ?Sized> Producer<M> {
         let core = Arc::clone(core);
         let rhythm = core.rhythm();
         Ok(Producer {
-            pulse: Pulse::new(&core),
+            pulse: Pulse::new(core.needs_pulse()),
             scratch: M::scratch(super::message_max(&core.measures)),
             ring: core.ring.clone(),
             core,
@@ -107,7 +106,7 @@ impl<M: Message + ?Sized> Producer<M> {
         if self.is_forked() {
             return Err(PushError { message, error: Error::Forked });
         }
-        self.pulse.beat(&self.core, self.membership.counters());
+        self.pulse.beat(|| self.core.sweep(self.membership.counters()));
         // Each ring's way through in one piece: that is what makes it fast.
         match &self.ring {
             Ring::Many(many) => {
@@ -258,7 +257,7 @@ impl<M: Message + ?Sized> Producer<M> {
         if self.is_forked() {
             return Err(Error::Forked);
         }
-        self.pulse.beat(&self.core, self.membership.counters());
+        self.pulse.beat(|| self.core.sweep(self.membership.counters()));
         match self.try_claim(want) {
             Ok(run) => Ok(run),
             Err(refusal) => wait(self, want, refusal, limit),

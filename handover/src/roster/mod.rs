@@ -11,6 +11,7 @@
 //! most. An entry is freed by a compare-and-swap from the state that was read before the kernel was asked: a reaper
 //! that was stopped in between finds the next owner's state and changes nothing.
 
+mod pulse;
 mod search;
 
 use std::process;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+pub(crate) use self::pulse::Pulse;
 pub(crate) use self::search::{ALONE, Search, Searches};
 use crate::error::Error;
 use crate::ring::Owner;

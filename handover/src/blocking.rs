@@ -1,23 +1,34 @@
-//! Blocking, for the writer and for readers.
+//! Blocking: trying again, giving way, sleeping, looking for the dead, until something comes of it.
 
-use super::core::Core;
+use std::time::Duration;
+
 use crate::error::Error;
-use crate::gate::{Gate, Limit, PERIOD, Patience, Rhythm, Step, Wait};
-use crate::roster::{ALONE, Counters, Search};
+use crate::gate::{Gate, Limit, Patience, Rhythm, Step, Wait};
+use crate::roster::{Search, Searches};
+
+/// Who blocks: a member, with what it shares with others.
+pub(crate) trait Waiter {
+    /// The full fence between the announcement of a sleeper and its last look.
+    fn announced(&self);
+    /// Looks for the dead.
+    fn search(&self);
+    fn searches(&self) -> &Searches;
+    /// The longest sleep.
+    fn longest(&self) -> Duration;
+}
 
 /// Tries until something comes of it, or until the time is over: then `over`.
-pub(super) fn block<T>(
-    core: &Core,
+pub(crate) fn block<T>(
+    waiter: &impl Waiter,
     gate: &Gate,
-    counters: &Counters,
     (wait, limit): (Wait, Limit),
     (rhythm, done): (&mut Rhythm, u64),
     over: Error,
     mut attempt: impl FnMut() -> Result<Option<T>, Error>,
 ) -> Result<T, Error> {
     let mut patience = Patience::new(wait, limit, rhythm, done);
-    let mut search = Search::new(&core.control().searches.0);
-    let mut search = || search.if_due(|| core.sweep(counters));
+    let mut search = Search::new(waiter.searches());
+    let mut search = || search.if_due(|| waiter.search());
     loop {
         match patience.next(rhythm) {
             Step::Again => {}
@@ -27,12 +38,12 @@ pub(super) fn block<T>(
             Step::Over => return Err(over),
             Step::Sleep(left) => {
                 let sequence = gate.announce();
-                core.announced();
+                waiter.announced();
                 if let Some(got) = attempt()? {
                     return Ok(got);
                 }
                 search();
-                let most = if core.others_may_die() { PERIOD } else { ALONE };
+                let most = waiter.longest();
                 gate.sleep(sequence, Some(left.map_or(most, |left| left.min(most))), true);
                 search();
             }

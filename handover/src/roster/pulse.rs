@@ -5,15 +5,13 @@
 
 use std::time::Instant;
 
-use super::core::{Core, Ring};
 use crate::gate::PERIOD;
-use crate::roster::Counters;
 
 /// The clock is looked at after at most so many operations. Enough that it costs nothing that can be measured, and few
 /// enough for one that slows down: at a thousand messages a second it searches within this many milliseconds.
 const LONGEST: u32 = 128;
 
-pub(super) struct Pulse {
+pub(crate) struct Pulse {
     /// Operations until the next look at the clock.
     left: u32,
     step: u32,
@@ -23,29 +21,28 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    pub(super) fn new(core: &Core) -> Pulse {
-        // One to one it can't: what the dead one left, its successor finds.
-        let needed = core.mortal() && matches!(core.ring, Ring::Many(_));
+    pub(crate) fn new(needed: bool) -> Pulse {
         Pulse { left: 1, step: 1, last: None, needed }
     }
 
+    /// With each operation.
     #[inline(always)]
-    pub(super) fn beat(&mut self, core: &Core, counters: &Counters) {
+    pub(crate) fn beat(&mut self, search: impl FnOnce()) {
         if self.needed {
             self.left -= 1;
             if self.left == 0 {
-                self.look(core, counters);
+                self.look(search);
             }
         }
     }
 
     #[cold]
-    fn look(&mut self, core: &Core, counters: &Counters) {
+    fn look(&mut self, search: impl FnOnce()) {
         let now = Instant::now();
         if self.last.is_none_or(|last| now.duration_since(last) >= PERIOD) {
             self.step = 1;
             self.last = Some(now);
-            core.sweep(counters);
+            search();
         } else {
             self.step = (self.step * 2).min(LONGEST);
         }
