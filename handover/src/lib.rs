@@ -44,6 +44,7 @@ mod roster;
 mod segment;
 mod slots;
 mod sync;
+pub mod tasks;
 pub mod threads;
 #[cfg(all(loom, test))]
 mod weak;
@@ -59,5 +60,6 @@ pub use queue::{
 };
 pub use roster::{Counts, Member, Role};
 pub use segment::{ReadOnly, ReadOnlyMemory, ReadView, SharedMemory, View, Writable};
+pub use tasks::Tasks;
 /// The traits that make a type plain data, to derive.
 pub use zerocopy;

@@ -428,6 +428,12 @@ impl Processes {
         matches!(self.segment.lock_file().is_locked_elsewhere(Self::byte(number)), Ok(false))
     }
 
+    /// The process that attached a member, for people to read. 0 for numbers outside of the table.
+    pub(crate) fn pid(&self, owner: Owner) -> u32 {
+        let number = u32::from(owner.0);
+        if number < self.length { self.entry(number).pid.load(Relaxed) } else { 0 }
+    }
+
     /// Whether any member is there that this process's death would leave behind: one that can die while we wait.
     pub(crate) fn others(&self) -> bool {
         (0..self.length).any(|number| {

@@ -1,0 +1,370 @@
+//! What can be told of a task queue, and done to it as a whole.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::block::State;
+use super::core::{Core, LEVEL, LEVELS, Measures};
+use super::desk::Times;
+use super::hand::{TOO_LATE, terms};
+use super::member::TaskMember;
+use super::{TaskId, Tasks};
+use crate::blocking::block;
+use crate::error::Error;
+use crate::gate::{Limit, Rhythm, Wait};
+use crate::message::Shareable;
+use crate::os;
+use crate::roster::Role;
+use crate::segment::{Place, Segment};
+
+/// What can be told of a task queue without knowing its tasks' type.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// How many tasks it holds at most, now.
+    pub capacity: usize,
+    /// To how many it can be resized.
+    pub max_capacity: usize,
+    /// A task's size in its block; for kinds whose length varies, that of the longest with its length.
+    pub message_size: usize,
+    /// Whether it was closed.
+    pub closed: bool,
+    /// How many tasks wait for a worker, by priority, from the lowest.
+    pub waiting: [usize; LEVELS],
+    /// How many wait for their time, or for another try.
+    pub delayed: usize,
+    /// How many are worked on.
+    pub leased: usize,
+    /// How many are dead letters.
+    pub dead_letters: usize,
+    /// How many are done and have a result that nobody has collected.
+    pub finished: usize,
+    /// How long the oldest of those that wait for a worker has waited.
+    pub oldest: Option<Duration>,
+    /// Tasks ever submitted.
+    pub submitted: u64,
+    /// Times a task was taken by a worker.
+    pub taken: u64,
+    /// Tasks done.
+    pub done: u64,
+    /// Times a worker said that a task had failed.
+    pub failed: u64,
+    /// Times a task was given another try.
+    pub retried: u64,
+    /// Times a task became a dead letter.
+    pub dead: u64,
+    /// Times a task was given back by a worker that dropped it, was killed, or had its time.
+    pub redelivered: u64,
+    /// Leases that were over before their worker was done.
+    pub leases_lost: u64,
+    /// Deaths of members noticed.
+    pub deaths: u64,
+    /// How long tasks waited for a worker.
+    pub waiting_times: Times,
+    /// How long they were worked on.
+    pub working_times: Times,
+    /// Who is attached as a worker.
+    pub workers: Vec<WorkerReport>,
+    /// The processes that are attached as submitters, and whether they live.
+    pub submitters: Vec<(u32, bool)>,
+}
+
+/// A worker as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerReport {
+    /// Its number in the roster.
+    pub number: u32,
+    /// The process that attached it, for people to read.
+    pub pid: u32,
+    /// Whether it lives. The kernel says so.
+    pub alive: bool,
+    /// What it works on.
+    pub leases: Vec<Leased>,
+}
+
+/// A task that is worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leased {
+    /// The task's number.
+    pub id: TaskId,
+    /// Since when.
+    pub since: Duration,
+    /// Which try it is.
+    pub tries: u32,
+}
+
+/// A task that was tried too often, or came too late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadLetter<T> {
+    /// The task's number.
+    pub id: TaskId,
+    /// What was to be done.
+    pub task: T,
+    /// Its priority.
+    pub priority: usize,
+    /// Its key, if it had one.
+    pub key: Option<Vec<u8>>,
+    /// How often it was taken.
+    pub tries: u32,
+    /// How often it failed, was dropped or lost by its worker.
+    pub failures: u32,
+    /// Why it failed last.
+    pub reason: String,
+    /// The process in which it failed last, for people to read. 0 if it never was in any.
+    pub pid: u32,
+    /// How long ago it failed last.
+    pub failed: Duration,
+}
+
+/// What to do if there are more tasks than a queue shall hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shrink {
+    /// Fail with [`Error::Full`], and leave it as it was.
+    Refuse,
+    /// Wait until enough are done.
+    Wait,
+    /// Wait for at most so long, then as `Refuse`.
+    WaitFor(Duration),
+}
+
+/// What can be told of the task queue of that name, whatever its tasks' type.
+pub fn inspect(name: &str) -> Result<Report, Error> {
+    let segment = Segment::open(&Place::Named(name.into()))?;
+    let measures = Measures::of(&segment)?;
+    Ok(report(&Core::new(segment, measures)))
+}
+
+fn since(time: u64, now: u64) -> Duration {
+    Duration::from_nanos(now.saturating_sub(time))
+}
+
+fn report(core: &Core) -> Report {
+    let (settings, now) = (core.settings(), os::now());
+    let members = core.members();
+    let (workers, submitters): (Vec<_>, Vec<_>) = members.iter().partition(|member| member.role == Role::Consumer);
+    let worker = |member: &&crate::roster::Member| WorkerReport {
+        number: member.number,
+        pid: member.pid,
+        alive: member.alive,
+        leases: Vec::new(),
+    };
+    let mut report = Report {
+        capacity: settings.capacity.load(Relaxed) as usize,
+        max_capacity: core.measures.blocks as usize,
+        message_size: core.measures.size,
+        closed: core.is_closed(),
+        deaths: core.roster.counts().deaths,
+        workers: workers.iter().map(worker).collect(),
+        submitters: submitters.iter().map(|member| (member.pid, member.alive)).collect(),
+        ..Report::default()
+    };
+    for (block, word) in core.blocks() {
+        let head = core.head(block);
+        match word.state() {
+            Some(State::Waiting) => {
+                report.waiting[terms(head.terms.load(Relaxed)).0] += 1;
+                let age = since(head.submitted.load(Relaxed), now);
+                report.oldest = Some(report.oldest.map_or(age, |oldest| oldest.max(age)));
+            }
+            Some(State::Delayed) => report.delayed += 1,
+            Some(State::Leased) => {
+                report.leased += 1;
+                let number = u32::from(word.owner().0);
+                if let Some(worker) = report.workers.iter_mut().find(|worker| worker.number == number) {
+                    worker.leases.push(Leased {
+                        id: TaskId(head.id.load(Relaxed)),
+                        since: since(head.taken.load(Relaxed), now),
+                        tries: word.tries().into(),
+                    });
+                }
+            }
+            Some(State::Dead | State::Expired) => report.dead_letters += 1,
+            Some(State::Finished) => report.finished += 1,
+            _ => {}
+        }
+    }
+    for desk in core.desks() {
+        for (sum, counter) in [
+            (&mut report.submitted, &desk.submitted),
+            (&mut report.taken, &desk.taken),
+            (&mut report.done, &desk.done),
+            (&mut report.failed, &desk.failed),
+            (&mut report.retried, &desk.retried),
+            (&mut report.dead, &desk.dead),
+            (&mut report.redelivered, &desk.redelivered),
+            (&mut report.leases_lost, &desk.lost),
+        ] {
+            *sum = sum.wrapping_add(counter.load(Relaxed));
+        }
+        desk.waiting.add_to(&mut report.waiting_times);
+        desk.working.add_to(&mut report.working_times);
+    }
+    report
+}
+
+impl<M: Shareable + ?Sized> Tasks<M> {
+    /// What can be told of it, its workers and its tasks.
+    pub fn report(&self) -> Report {
+        report(&self.core)
+    }
+
+    /// How many tasks it holds at most, now.
+    pub fn capacity(&self) -> usize {
+        self.core.settings().capacity.load(Relaxed) as usize
+    }
+
+    /// Lets it hold more tasks or fewer, up to the [largest](super::Options::max_capacity) it was made for, while it is
+    /// used. Waits for another who resizes it.
+    ///
+    /// ```
+    /// use handover::tasks::{Options, Shrink};
+    ///
+    /// let jobs = Options::new().capacity(10).max_capacity(100).anonymous::<u64>()?;
+    /// jobs.resize(100, Shrink::Refuse)?;
+    /// jobs.submitter()?.submit_batch(0..50)?;
+    /// assert!(jobs.resize(10, Shrink::Refuse).is_err());
+    /// jobs.resize(50, Shrink::Refuse)?;
+    /// # Ok::<(), handover::Error>(())
+    /// ```
+    pub fn resize(&self, capacity: usize, shrink: Shrink) -> Result<(), Error> {
+        let most = self.core.measures.blocks;
+        let wanted = match u32::try_from(capacity) {
+            Ok(wanted) if (1..=most).contains(&wanted) => wanted,
+            _ => {
+                let why = format!(
+                    "the queue can be resized to 1 to {most} tasks, not {capacity}; create it with a larger maximum"
+                );
+                return Err(Error::Unfit { why });
+            }
+        };
+        let member = TaskMember::attach(&self.core, Role::Producer)?;
+        let (settings, hand) = (self.core.settings(), member.hand());
+        if settings.resizing.take(&self.core, member.membership.owner, None)? {
+            hand.settle_capacity();
+        }
+        let result = self.resize_alone(&member, wanted, shrink);
+        if result.is_err() {
+            hand.settle_capacity();
+        }
+        settings.resizing.leave();
+        // Blocked submitters may have room now.
+        self.core.control().room.wake_all(true);
+        result
+    }
+
+    fn resize_alone(&self, member: &TaskMember, wanted: u32, shrink: Shrink) -> Result<(), Error> {
+        let (capacity, hand) = (&self.core.settings().capacity, member.hand());
+        let now = capacity.load(Relaxed);
+        if wanted >= now {
+            hand.employ(wanted - now)?;
+            capacity.store(wanted, Relaxed);
+            return Ok(());
+        }
+        let end = match shrink {
+            Shrink::Refuse => Some(Instant::now()),
+            Shrink::WaitFor(time) => Instant::now().checked_add(time),
+            Shrink::Wait => None,
+        };
+        for _ in wanted..now {
+            if hand.retire_one()? {
+                continue;
+            }
+            // Only the dead may be in the way.
+            member.sweep();
+            let limit = end.map_or(Limit::Forever, |end| Limit::after(end.saturating_duration_since(Instant::now())));
+            let attempt = || Ok(hand.retire_one()?.then_some(()));
+            let gate = &self.core.control().room;
+            block(member, gate, (Wait::Park, limit), (&mut Rhythm::slow(), 0), Error::Full, attempt)?;
+        }
+        capacity.store(wanted, Relaxed);
+        Ok(())
+    }
+
+    /// The dead letters, the oldest first.
+    pub fn dead_letters(&self) -> Result<Vec<DeadLetter<M::Pop>>, Error> {
+        let (core, now) = (&*self.core, os::now());
+        let mut letters = Vec::new();
+        for (block, word) in core.blocks() {
+            let expired = word.state() == Some(State::Expired);
+            if word.state() != Some(State::Dead) && !expired {
+                continue;
+            }
+            let (head, tail) = (core.head(block), core.tail(block));
+            // SAFETY: the block has a message; others write it by atomics only.
+            let task = unsafe { M::snapshot(core.message(block), core.message_max()) };
+            let failed = if expired { head.deadline.load(Relaxed) } else { tail.failed.load(Relaxed) };
+            let key = tail.key(head);
+            let letter = DeadLetter {
+                id: TaskId(head.id.load(Relaxed)),
+                priority: terms(head.terms.load(Relaxed)).0,
+                key: (!key.is_empty()).then_some(key),
+                tries: word.tries().into(),
+                failures: head.failures.load(Relaxed),
+                reason: if expired { TOO_LATE.into() } else { tail.reason() },
+                pid: if head.failures.load(Relaxed) == 0 { 0 } else { tail.pid.load(Relaxed) },
+                failed: since(failed, now),
+                task,
+            };
+            // What was read counts only if it is still the same dead letter.
+            std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
+            if core.word(block) == word {
+                letters.push(letter);
+            }
+        }
+        letters.sort_by_key(|letter| std::cmp::Reverse(letter.failed));
+        let decode = |letter: DeadLetter<M::Taken>| {
+            let DeadLetter { id, task, priority, key, tries, failures, reason, pid, failed } = letter;
+            Ok(DeadLetter { id, task: M::decode(task)?, priority, key, tries, failures, reason, pid, failed })
+        };
+        letters.into_iter().map(decode).collect()
+    }
+
+    /// Gives a dead letter all its tries anew, and no deadline.
+    pub fn requeue(&self, id: TaskId) -> Result<(), Error> {
+        let member = TaskMember::attach(&self.core, Role::Producer)?;
+        let (core, hand, me) = (&*self.core, member.hand(), member.membership.owner);
+        let block = self.block_of(id)?;
+        let (head, word) = (core.head(block), core.word(block));
+        match word.state() {
+            Some(State::Dead) if core.change(block, word, word.next().tried(0).held(State::Busy, me)) => {
+                let word = word.next().next().tried(0).to(State::Waiting);
+                head.deadline.store(0, Relaxed);
+                head.submitted.store(os::now(), Relaxed);
+                hand.announce(block, word, LEVEL + terms(head.terms.load(Relaxed)).0)
+            }
+            Some(State::Expired) => {
+                // Its hint is still where it was.
+                head.deadline.store(0, Relaxed);
+                if core.change(block, word, word.to(State::Waiting)) {
+                    return Ok(());
+                }
+                Err(Error::NoTask { id: id.0 })
+            }
+            _ => Err(Error::NoTask { id: id.0 }),
+        }
+    }
+
+    /// Throws a dead letter away.
+    pub fn purge(&self, id: TaskId) -> Result<(), Error> {
+        let member = TaskMember::attach(&self.core, Role::Producer)?;
+        let (core, me) = (&*self.core, member.membership.owner);
+        let block = self.block_of(id)?;
+        let word = core.word(block);
+        let busy = word.next().held(State::Busy, me);
+        match word.state() {
+            Some(State::Dead) if core.change(block, word, busy) => member.hand().free(block, busy),
+            // Free when its hint comes out of the ring.
+            Some(State::Expired) if core.change(block, word, word.to(State::Purged)) => Ok(()),
+            _ => Err(Error::NoTask { id: id.0 }),
+        }
+    }
+
+    fn block_of(&self, id: TaskId) -> Result<u32, Error> {
+        let block = u32::try_from(id.0 >> 36).ok().filter(|block| *block < self.core.measures.blocks);
+        let same = |block: &u32| self.core.head(*block).id.load(Relaxed) == id.0;
+        block.filter(same).ok_or(Error::NoTask { id: id.0 })
+    }
+}

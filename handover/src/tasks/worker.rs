@@ -1,0 +1,459 @@
+//! Taking tasks, and saying what became of them.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use std::time::Duration;
+
+use super::block::{Hint, State, Word};
+use super::core::{Core, LEVEL, LEVELS, RETURNED};
+use super::hand::Why;
+use super::member::TaskMember;
+use super::submitter::TaskId;
+use crate::blocking::block;
+use crate::error::Error;
+use crate::gate::{Limit, Rhythm, Wait};
+use crate::message::Shareable;
+use crate::os::{self, Signals};
+use crate::ring::Owner;
+use crate::roster::{Pulse, Role, count};
+use crate::segment::copy;
+
+/// The handle that takes tasks. Made by [`Tasks::worker`](super::Tasks::worker).
+// In lines of its own: handles are often boxed one beside the other, for threads that would share a line.
+#[repr(align(128))]
+pub struct Worker<M: Shareable + ?Sized> {
+    member: TaskMember,
+    wait: Cell<Wait>,
+    rhythm: RefCell<Rhythm>,
+    pulse: RefCell<Pulse>,
+    taken: Cell<u64>,
+    /// Leases given out and not ended.
+    leases: Cell<u32>,
+    shares: RefCell<Shares>,
+    /// Nanoseconds for which a lease is given; 0: for ever.
+    lease: u64,
+    message: std::marker::PhantomData<fn() -> Box<M>>,
+}
+
+/// Which level is to be looked at first, by their shares.
+struct Shares {
+    weights: [u32; LEVELS],
+    credit: [i64; LEVELS],
+}
+
+impl Shares {
+    /// The level whose turn it is: each gets its weight in credit, and the one with the most pays for all.
+    fn turn(&mut self) -> usize {
+        let total: i64 = self.weights.iter().map(|weight| i64::from(*weight)).sum();
+        for (credit, weight) in self.credit.iter_mut().zip(self.weights) {
+            *credit += i64::from(weight);
+        }
+        let (first, credit) =
+            self.credit.iter_mut().enumerate().max_by_key(|(_, credit)| **credit).expect("there are levels");
+        *credit -= total;
+        first
+    }
+}
+
+impl<M: Shareable + ?Sized> Worker<M> {
+    pub(super) fn attach(core: &Arc<Core>) -> Result<Worker<M>, Error> {
+        let settings = core.settings();
+        let mut weights = [0; LEVELS];
+        for (weight, place) in weights.iter_mut().zip(&settings.weights) {
+            *weight = place.load(Relaxed);
+        }
+        Ok(Worker {
+            member: TaskMember::attach(core, Role::Consumer)?,
+            wait: Cell::default(),
+            rhythm: RefCell::new(Rhythm::slow()),
+            pulse: RefCell::new(Pulse::new(true)),
+            taken: Cell::new(0),
+            leases: Cell::new(0),
+            shares: RefCell::new(Shares { weights, credit: [0; LEVELS] }),
+            lease: settings.lease.load(Relaxed),
+            message: std::marker::PhantomData,
+        })
+    }
+
+    /// How this handle waits when there is no task.
+    pub fn set_wait(&self, wait: Wait) {
+        self.wait.set(wait);
+    }
+
+    /// Takes the next task; while there is none, blocks. Fails with [`Error::Closed`] when the queue is closed and nothing
+    /// is left, nor with another worker who may give it back.
+    #[inline]
+    pub fn take(&self) -> Result<Lease<'_, M>, Error> {
+        self.take_within(Limit::Forever)
+    }
+
+    /// Takes the next task if there is one now; never blocks.
+    #[inline]
+    pub fn try_take(&self) -> Result<Lease<'_, M>, Error> {
+        self.take_within(Limit::Never)
+    }
+
+    /// Takes the next task; while there is none, blocks for at most so long.
+    pub fn take_timeout(&self, time: Duration) -> Result<Lease<'_, M>, Error> {
+        self.take_within(Limit::after(time))
+    }
+
+    #[inline(always)]
+    fn take_within(&self, limit: Limit) -> Result<Lease<'_, M>, Error> {
+        if self.member.is_forked() {
+            return Err(Error::Forked);
+        }
+        self.pulse.borrow_mut().beat(|| self.member.sweep());
+        match self.try_claim(false)? {
+            Some((block, word)) => self.lease(block, word),
+            None => self.take_slowly(limit, &|| false)?.ok_or(Error::Empty),
+        }
+    }
+
+    /// `None` if it should stop.
+    #[cold]
+    fn take_slowly(&self, limit: Limit, stop: &dyn Fn() -> bool) -> Result<Option<Lease<'_, M>>, Error> {
+        let attempt = || {
+            if stop() {
+                return Ok(Some(None));
+            }
+            match self.try_claim(true)? {
+                Some(claimed) => Ok(Some(Some(claimed))),
+                None if self.member.core.is_closed() && !self.member.core.anything_left() => Err(Error::Closed),
+                None => Ok(None),
+            }
+        };
+        let mut claimed = attempt()?;
+        if claimed.is_none() && matches!(limit, Limit::Never) {
+            // The dead may have left something, and something may be due.
+            self.member.sweep();
+            claimed = attempt()?;
+        }
+        let claimed = match claimed {
+            Some(claimed) => claimed,
+            None if matches!(limit, Limit::Never) => return Err(Error::Empty),
+            None => {
+                count(&self.member.membership.counters().blocked_empty, 1);
+                let rhythm = (&mut *self.rhythm.borrow_mut(), self.taken.get());
+                let gate = &self.member.core.control().work;
+                let claimed = block(&self.member, gate, (self.wait.get(), limit), rhythm, Error::Empty, attempt);
+                self.member.pass_on(true);
+                claimed?
+            }
+        };
+        claimed.map(|(block, word)| self.lease(block, word)).transpose()
+    }
+
+    /// A task, if there is one: its block, which is this worker's then.
+    #[inline(always)]
+    fn try_claim(&self, patient: bool) -> Result<Option<(u32, Word)>, Error> {
+        self.member.held.set(false);
+        if let Some(claimed) = self.try_ring(RETURNED, patient)? {
+            return Ok(Some(claimed));
+        }
+        let mut shares = self.shares.borrow_mut();
+        if shares.weights[0] != 0
+            && let Some(claimed) = self.try_ring(LEVEL + shares.turn(), patient)?
+        {
+            return Ok(Some(claimed));
+        }
+        for level in (0..LEVELS).rev() {
+            if let Some(claimed) = self.try_ring(LEVEL + level, patient)? {
+                return Ok(Some(claimed));
+            }
+        }
+        Ok(None)
+    }
+
+    #[inline(always)]
+    fn try_ring(&self, ring: usize, patient: bool) -> Result<Option<(u32, Word)>, Error> {
+        while let Some((run, hint)) = self.member.hint(ring, patient)? {
+            let taken = self.try_block(hint);
+            self.member.release(ring, &run);
+            if let Some(claimed) = taken? {
+                return Ok(Some(claimed));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the block's task, if that is still what the hint says.
+    #[inline(always)]
+    fn try_block(&self, hint: Hint) -> Result<Option<(u32, Word)>, Error> {
+        let (core, block) = (&*self.member.core, hint.block());
+        let head = core.head(block);
+        let word = core.word(block);
+        if word.generation() != hint.generation() {
+            return Ok(None);
+        }
+        let me = self.member.membership.owner;
+        let leased = word.next().tried(word.tries().saturating_add(1)).held(State::Leased, me);
+        let busy = leased.held(State::Busy, me);
+        match word.state() {
+            Some(State::Waiting) => {
+                // Nobody changes it while the word stands: so if the next line takes the word, it was true.
+                let deadline = head.deadline.load(Relaxed);
+                if deadline == 0 && self.lease == 0 {
+                    return Ok(core.change(block, word, leased).then_some((block, leased)));
+                }
+                if !core.change(block, word, busy) {
+                    return Ok(None);
+                }
+                let now = os::now();
+                if deadline != 0 && deadline <= now {
+                    self.member.hand().bury_late(block, busy.tried(word.tries()), false)?;
+                    return Ok(None);
+                }
+                let over = if self.lease == 0 { 0 } else { now.saturating_add(self.lease) };
+                self.member.hand().set_alarm(block, over);
+                head.word.store(leased.0, SeqCst);
+                Ok(Some((block, leased)))
+            }
+            Some(State::Expired) => {
+                let busy = busy.tried(word.tries());
+                if core.change(block, word, busy) {
+                    self.member.hand().bury_late(block, busy, true)?;
+                }
+                Ok(None)
+            }
+            Some(State::Purged) => {
+                if core.change(block, word, busy) {
+                    self.member.hand().free(block, busy)?;
+                }
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    #[inline(always)]
+    fn lease(&self, block: u32, word: Word) -> Result<Lease<'_, M>, Error> {
+        let core = &*self.member.core;
+        let head = core.head(block);
+        let now = os::now();
+        let desk = self.member.desk();
+        desk.waiting.count(now.saturating_sub(head.submitted.load(Relaxed)));
+        head.taken.store(now, Relaxed);
+        count(&desk.taken, 1);
+        self.taken.set(self.taken.get() + 1);
+        self.leases.set(self.leases.get() + 1);
+        // From here on a failure gives the task back.
+        let mut lease = Lease { worker: self, block, word: Cell::new(word), began: now, task: None };
+        // SAFETY: the block's message was written whole; others write it by atomics only.
+        lease.task = Some(M::decode(unsafe { M::snapshot(core.message(block), core.message_max()) })?);
+        Ok(lease)
+    }
+
+    /// Works until the queue is closed and drained, or the process is asked to end by SIGTERM or SIGINT: then the task
+    /// in work is finished, and no other is taken. A second signal ends the process, as it would without: then the
+    /// task is another worker's at once.
+    ///
+    /// `work` is called with each lease. If it returns an error the task has failed; if it panics the task is given
+    /// back. Returns how many tasks were done.
+    ///
+    /// ```
+    /// use handover::tasks::Options;
+    ///
+    /// let jobs = Options::new().anonymous::<u64>()?;
+    /// jobs.submitter()?.submit_batch([1, 2, 3])?;
+    /// jobs.close();
+    /// let mut sum = 0;
+    /// let done = jobs.worker()?.run(|lease| {
+    ///     sum += lease.task();
+    ///     Ok::<(), String>(())
+    /// })?;
+    /// assert_eq!((done, sum), (3, 6));
+    /// # Ok::<(), handover::Error>(())
+    /// ```
+    pub fn run<E: fmt::Display>(&self, mut work: impl FnMut(&Lease<'_, M>) -> Result<(), E>) -> Result<u64, Error> {
+        let listen = |source| Error::System { doing: "listen for signals".into(), source };
+        let signals = Signals::listen().map_err(listen)?;
+        let stop = || signals.asked();
+        // A signal may be another thread's to handle: so this one looks for itself.
+        self.member.longest.set(Duration::from_millis(20));
+        let mut done = 0;
+        let result = loop {
+            let lease = match self.take_slowly(Limit::Forever, &stop) {
+                Ok(Some(lease)) => lease,
+                Ok(None) | Err(Error::Closed) => break Ok(done),
+                // It can't be decoded, and was given back.
+                Err(Error::Message { .. }) => continue,
+                Err(error) => break Err(error),
+            };
+            let said = match work(&lease) {
+                Ok(()) => lease.done(),
+                Err(why) => lease.fail(&why.to_string()),
+            };
+            match said {
+                Ok(()) => done += 1,
+                Err(Error::LeaseLost) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        self.member.longest.set(Duration::MAX);
+        result
+    }
+
+    /// Takes no more tasks in, from anybody; see [`Tasks::close`](super::Tasks::close).
+    pub fn close(&self) {
+        self.member.core.close();
+    }
+}
+
+impl<M: Shareable + ?Sized> Drop for Worker<M> {
+    fn drop(&mut self) {
+        // Leases that were forgotten.
+        if self.leases.get() > 0 && !self.member.is_forked() {
+            let me = self.member.membership.owner;
+            for (block, word) in self.member.core.blocks() {
+                if word.state() == Some(State::Leased) && word.owner() == me {
+                    give_back(&self.member, block, word);
+                }
+            }
+        }
+    }
+}
+
+fn give_back(member: &TaskMember, block: u32, word: Word) {
+    let busy = word.held(State::Busy, member.membership.owner);
+    if member.core.change(block, word, busy) {
+        // A ring that is corrupt is reported to whoever works with it.
+        let _ = member.hand().give_back(block, busy, Why::Returned("its worker dropped it", process::id()));
+    }
+}
+
+impl<M: Shareable + ?Sized> fmt::Debug for Worker<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("tasks", &self.member.core.place()).finish_non_exhaustive()
+    }
+}
+
+/// A task in a worker's hands. Dropped, it is another worker's at once; so is that of a worker that is killed.
+#[must_use = "a lease that is dropped gives the task back"]
+pub struct Lease<'w, M: Shareable + ?Sized> {
+    worker: &'w Worker<M>,
+    block: u32,
+    word: Cell<Word>,
+    began: u64,
+    /// There, once it is made.
+    task: Option<M::Pop>,
+}
+
+impl<M: Shareable + ?Sized> Lease<'_, M> {
+    /// What is to be done.
+    pub fn task(&self) -> &M::Pop {
+        self.task.as_ref().expect("a lease that users see has a task")
+    }
+
+    /// The task's number.
+    pub fn id(&self) -> TaskId {
+        TaskId(self.worker.member.core.head(self.block).id.load(Relaxed))
+    }
+
+    /// Which try this is, the first being 1.
+    pub fn tries(&self) -> u32 {
+        self.word.get().tries().into()
+    }
+
+    /// The task is done, and never delivered again. Fails with [`Error::LeaseLost`] if the lease was over before.
+    #[inline]
+    pub fn done(self) -> Result<(), Error> {
+        self.finish(&[])
+    }
+
+    /// The task is done, and this is its result, for the submitter that waits for it. If the result is longer than the
+    /// queue keeps, that is an error and the task is given back.
+    pub fn done_with(self, result: &[u8]) -> Result<(), Error> {
+        let max = self.worker.member.core.measures.result_max;
+        if result.len() > max {
+            return Err(Error::TooLong { length: result.len(), max });
+        }
+        self.finish(result)
+    }
+
+    #[inline(always)]
+    fn finish(mut self, result: &[u8]) -> Result<(), Error> {
+        let block = self.block;
+        let busy = self.end()?;
+        let member = &self.worker.member;
+        let (core, hand, desk) = (&*member.core, member.hand(), member.desk());
+        self.task = None;
+        desk.working.count(os::now().saturating_sub(self.began));
+        let head = core.head(block);
+        if core.alarm(block).load(Relaxed) != 0 {
+            hand.set_alarm(block, 0);
+        }
+        count(&desk.done, 1);
+        if head.awaiter.load(Relaxed) == 0 {
+            return hand.free(block, busy);
+        }
+        copy::copy_in(result, &core.result(block)[..result.len()]);
+        head.result_length.store(result.len() as u32, Relaxed);
+        hand.finish(block, busy)
+    }
+
+    /// The task has failed: it is tried again in a while, or becomes a dead letter if it had all its tries. Fails with
+    /// [`Error::LeaseLost`] if the lease was over before.
+    pub fn fail(self, reason: &str) -> Result<(), Error> {
+        let busy = self.end()?;
+        let member = &self.worker.member;
+        let desk = member.desk();
+        desk.working.count(os::now().saturating_sub(self.began));
+        count(&desk.failed, 1);
+        member.hand().give_back(self.block, busy, Why::Failed(reason))
+    }
+
+    /// Keeps a lease that is given for a time: from now on for so long. Does nothing where leases last as long as their
+    /// workers. Fails with [`Error::LeaseLost`] if it was over before.
+    pub fn extend(&self, time: Duration) -> Result<(), Error> {
+        let (member, word) = (&self.worker.member, self.word.get());
+        if self.worker.lease == 0 {
+            return Ok(());
+        }
+        if member.is_forked() {
+            return Err(Error::Forked);
+        }
+        let leased = word.next();
+        if !member.core.change(self.block, word, leased.held(State::Busy, leased.owner())) {
+            return Err(Error::LeaseLost);
+        }
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        member.hand().set_alarm(self.block, os::now().saturating_add(time));
+        member.core.head(self.block).word.store(leased.0, Release);
+        self.word.set(leased);
+        Ok(())
+    }
+
+    /// Ends the lease: the block is nobody else's until its word changes again.
+    #[inline(always)]
+    fn end(&self) -> Result<Word, Error> {
+        let (member, word) = (&self.worker.member, self.word.get());
+        if member.is_forked() {
+            return Err(Error::Forked);
+        }
+        let busy = word.held(State::Busy, word.owner());
+        // Whatever comes of it, dropping the lease does nothing more.
+        self.word.set(Word::new(State::Retired, Owner(0), 0, 0));
+        self.worker.leases.set(self.worker.leases.get() - 1);
+        if member.core.change(self.block, word, busy) { Ok(busy) } else { Err(Error::LeaseLost) }
+    }
+}
+
+impl<M: Shareable + ?Sized> Drop for Lease<'_, M> {
+    fn drop(&mut self) {
+        let word = self.word.get();
+        if word.state() == Some(State::Leased) && !self.worker.member.is_forked() {
+            self.worker.leases.set(self.worker.leases.get() - 1);
+            give_back(&self.worker.member, self.block, word);
+        }
+    }
+}
+
+impl<M: Shareable + ?Sized> fmt::Debug for Lease<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("id", &self.id()).field("tries", &self.tries()).finish_non_exhaustive()
+    }
+}

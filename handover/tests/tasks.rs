@@ -1,0 +1,805 @@
+//! The task queue: each task is done at least once, by whom the rules say, whoever dies.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Child, Name, eventually, heard, say, task};
+use handover::tasks::{LEVELS, Options, Shrink, Tasks, inspect};
+use handover::{Error, Wait};
+
+/// Ends as a killed process does.
+fn die() -> ! {
+    // SAFETY: sends a signal to the process itself.
+    unsafe { libc::kill(process::id() as i32, libc::SIGKILL) };
+    unreachable!("killed")
+}
+
+#[test]
+fn child() {
+    let Some((task, words)) = task() else { return };
+    let tasks = Tasks::<u64>::open(&words[0]).expect("the parent made it");
+    match task.as_str() {
+        "take-and-wait" => {
+            let worker = tasks.worker().expect("room for one");
+            let lease = worker.take().expect("there is one");
+            say(&format!("{} {}", lease.task(), lease.tries()));
+            if heard() == "done" {
+                say(&format!("{:?}", lease.done().map_err(|error| error.to_string())));
+                heard();
+            }
+        }
+        "take-and-die" => {
+            let worker = tasks.worker().expect("room for one");
+            let _lease = worker.take().expect("there is one");
+            die();
+        }
+        "submit-and-die" => {
+            let submitter = tasks.submitter().expect("room for one");
+            submitter.submit(words[1].parse().expect("a number")).expect("open");
+            die();
+        }
+        "request-and-die" => {
+            let submitter = tasks.submitter().expect("room for one");
+            let _ticket = submitter.task(1).request().expect("open");
+            die();
+        }
+        "work" => {
+            let worker = tasks.worker().expect("room for one");
+            say("ready");
+            let done = worker.run(|_| Ok::<(), String>(())).expect("no fault");
+            say(&done.to_string());
+        }
+        "work-slowly" => {
+            let worker = tasks.worker().expect("room for one");
+            let done = worker.run(|lease| {
+                say(&format!("took {}", lease.task()));
+                thread::sleep(Duration::from_millis(300));
+                Ok::<(), String>(())
+            });
+            say(&format!("left after {}", done.expect("no fault")));
+        }
+        "work-by-hand" => {
+            let worker = tasks.worker().expect("room for one");
+            while let Ok(lease) = worker.take() {
+                lease.done().expect("ours");
+            }
+        }
+        "submit" => {
+            let submitter = tasks.submitter().expect("room for one");
+            let (from, count): (u64, u64) = (words[1].parse().expect("a number"), words[2].parse().expect("a number"));
+            for number in from..from + count {
+                submitter.submit(number).expect("open");
+            }
+        }
+        "resize" => {
+            say("resizing");
+            let result = tasks.resize(words[1].parse().expect("a number"), Shrink::Wait);
+            say(&format!("{:?}", result.is_ok()));
+        }
+        other => panic!("{other}?"),
+    }
+}
+
+fn settled(tasks: &Tasks<u64>) -> usize {
+    let report = tasks.report();
+    report.waiting.iter().sum::<usize>() + report.delayed + report.leased
+}
+
+/// Fills the queue to its last block, and empties it.
+fn has_its_whole_capacity(tasks: &Tasks<u64>, capacity: usize) {
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    for number in 0..capacity {
+        submitter.try_submit(number as u64).unwrap_or_else(|refused| panic!("{number} of {capacity}: {refused}"));
+    }
+    assert!(matches!(submitter.try_submit(0).map_err(Error::from), Err(Error::Full)));
+    for number in 0..capacity {
+        let lease = worker.try_take().unwrap_or_else(|error| panic!("{number} of {capacity}: {error}"));
+        assert_eq!(*lease.task(), number as u64);
+        lease.done().expect("ours");
+    }
+    assert!(matches!(worker.try_take(), Err(Error::Empty)));
+}
+
+#[test]
+fn the_highest_priority_goes_first_and_each_in_its_order() {
+    let tasks = Options::new().capacity(80).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    for number in 0..80 {
+        submitter.task(number).priority(number as usize % LEVELS).submit().expect("room");
+    }
+    for level in (0..LEVELS as u64).rev() {
+        for nth in 0..10 {
+            let lease = worker.take().expect("there");
+            assert_eq!(*lease.task(), nth * LEVELS as u64 + level);
+            assert_eq!(lease.tries(), 1);
+            lease.done().expect("ours");
+        }
+    }
+    assert!(matches!(worker.try_take(), Err(Error::Empty)));
+    has_its_whole_capacity(&tasks, 80);
+}
+
+#[test]
+fn the_default_is_a_thousand_tasks() {
+    let tasks = Options::new().anonymous::<u64>().expect("made");
+    assert_eq!(tasks.capacity(), 1000);
+    has_its_whole_capacity(&tasks, 1000);
+}
+
+#[test]
+fn weighted_priorities_get_their_shares_and_the_lowest_still_moves() {
+    let weights = [1, 1, 2, 2, 4, 4, 8, 10];
+    let total: u32 = weights.iter().sum();
+    let tasks = Options::new().capacity(8 * 320).weights(weights).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    for level in 0..LEVELS {
+        for _ in 0..320 {
+            submitter.task(level as u64).priority(level).submit().expect("room");
+        }
+    }
+    let mut taken = [0; LEVELS];
+    for _ in 0..total * 10 {
+        let lease = worker.take().expect("there");
+        taken[*lease.task() as usize] += 1;
+        lease.done().expect("ours");
+    }
+    assert_eq!(taken, weights.map(|weight| weight * 10), "each its share, exactly");
+}
+
+#[test]
+fn submitters_block_when_it_is_full_and_workers_when_it_is_empty() {
+    for wait in [Wait::Spin, Wait::Balanced, Wait::Park] {
+        let tasks = Options::new().capacity(3).anonymous::<u64>().expect("made");
+        let submitter = tasks.submitter().expect("room");
+        submitter.set_wait(wait);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let worker = tasks.worker().expect("room");
+                worker.set_wait(wait);
+                for number in 0..2000 {
+                    let lease = worker.take().expect("there");
+                    assert_eq!(*lease.task(), number);
+                    lease.done().expect("ours");
+                }
+            });
+            submitter.submit_batch(0..2000).expect("open");
+        });
+        assert_eq!(tasks.report().done, 2000);
+    }
+    let tasks = Options::new().capacity(1).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    submitter.submit(1).expect("room");
+    let start = Instant::now();
+    let refused = submitter.submit_timeout(2, Duration::from_millis(20)).expect_err("full");
+    assert!(matches!(refused.error, Error::Full) && refused.message == 2);
+    assert!(start.elapsed() >= Duration::from_millis(20));
+    worker.take().expect("there").done().expect("ours");
+    let start = Instant::now();
+    assert!(matches!(worker.take_timeout(Duration::from_millis(20)), Err(Error::Empty)));
+    assert!(start.elapsed() >= Duration::from_millis(20));
+}
+
+#[test]
+fn many_submitters_and_workers_lose_nothing_and_double_nothing() {
+    let tasks = Options::new().capacity(50).anonymous::<u64>().expect("made");
+    let mut seen = Vec::new();
+    thread::scope(|scope| {
+        let submitters: Vec<_> = (0..4)
+            .map(|part| {
+                let submitter = tasks.submitter().expect("room");
+                scope.spawn(move || submitter.submit_batch(part * 10_000..(part + 1) * 10_000).expect("open"))
+            })
+            .collect();
+        let workers: Vec<_> = (0..4)
+            .map(|_| {
+                let worker = tasks.worker().expect("room");
+                scope.spawn(move || {
+                    let mut seen = Vec::new();
+                    while let Ok(lease) = worker.take() {
+                        seen.push(*lease.task());
+                        lease.done().expect("ours");
+                    }
+                    seen
+                })
+            })
+            .collect();
+        for submitter in submitters {
+            submitter.join().expect("no panic");
+        }
+        tasks.close();
+        for worker in workers {
+            seen.extend(worker.join().expect("no panic"));
+        }
+    });
+    seen.sort_unstable();
+    assert!(seen.iter().copied().eq(0..40_000), "{} of 40000", seen.len());
+    let report = tasks.report();
+    assert_eq!((report.submitted, report.taken, report.done), (40_000, 40_000, 40_000));
+    assert_eq!(report.waiting_times.count(), 40_000);
+    assert_eq!(report.working_times.count(), 40_000);
+}
+
+#[test]
+fn a_failed_task_is_tried_again_later_each_time_and_then_becomes_a_dead_letter() {
+    let backoff = Duration::from_millis(20);
+    let tasks = Options::new().tries(3).backoff(backoff, Duration::from_secs(1)).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    let id = submitter.submit(7).expect("room");
+    let mut last = Instant::now();
+    for (nth, least) in [(1, Duration::ZERO), (2, backoff / 2), (3, backoff)] {
+        let lease = worker.take().expect("there");
+        assert!(last.elapsed() >= least, "try {nth} after {:?}", last.elapsed());
+        assert_eq!((lease.id(), lease.tries()), (id, nth));
+        last = Instant::now();
+        lease.fail(&format!("no luck {nth}")).expect("ours");
+    }
+    assert!(matches!(worker.take_timeout(Duration::from_millis(50)), Err(Error::Empty)));
+    let letters = tasks.dead_letters().expect("whole");
+    assert_eq!(letters.len(), 1);
+    let letter = &letters[0];
+    assert_eq!((letter.id, letter.task, letter.tries, letter.failures), (id, 7, 3, 3));
+    assert_eq!((letter.reason.as_str(), letter.pid), ("no luck 3", process::id()));
+    assert_eq!(tasks.report().dead_letters, 1);
+
+    tasks.requeue(id).expect("dead");
+    assert!(matches!(tasks.requeue(id), Err(Error::NoTask { .. })));
+    let lease = worker.take().expect("there again");
+    assert_eq!((lease.tries(), *lease.task()), (1, 7));
+    lease.done().expect("ours");
+    assert!(tasks.dead_letters().expect("whole").is_empty());
+    has_its_whole_capacity(&tasks, 1000);
+}
+
+#[test]
+fn purged_dead_letters_leave_their_room() {
+    let tasks = Options::new().capacity(2).tries(1).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    submitter.submit_batch([1, 2]).expect("room");
+    for _ in 0..2 {
+        worker.take().expect("there").fail("never").expect("ours");
+    }
+    assert!(matches!(submitter.try_submit(3).map_err(Error::from), Err(Error::Full)), "dead letters count");
+    for letter in tasks.dead_letters().expect("whole") {
+        tasks.purge(letter.id).expect("dead");
+        assert!(matches!(tasks.purge(letter.id), Err(Error::NoTask { .. })));
+    }
+    has_its_whole_capacity(&tasks, 2);
+}
+
+#[test]
+fn a_dropped_lease_is_anothers_at_once_and_a_forgotten_one_when_its_worker_goes() {
+    let tasks = Options::new().capacity(4).anonymous::<u64>().expect("made");
+    let (submitter, other) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    submitter.submit_batch([1, 2]).expect("room");
+    let worker = tasks.worker().expect("room");
+    drop(worker.take().expect("there"));
+    let lease = other.try_take().expect("at once, and ahead of the one that nobody has begun");
+    assert_eq!((*lease.task(), lease.tries()), (1, 2));
+    lease.done().expect("ours");
+    std::mem::forget(worker.take().expect("there"));
+    assert!(matches!(other.try_take(), Err(Error::Empty)));
+    drop(worker);
+    let lease = other.try_take().expect("given back");
+    assert_eq!((*lease.task(), lease.tries()), (2, 2));
+    lease.done().expect("ours");
+    has_its_whole_capacity(&tasks, 4);
+}
+
+#[test]
+fn a_task_that_panics_its_worker_is_given_back() {
+    let tasks = Options::new().anonymous::<u64>().expect("made");
+    tasks.submitter().expect("room").submit(1).expect("room");
+    let panicked = thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                let worker = tasks.worker().expect("room");
+                let _ = worker.run(|_| -> Result<(), String> { panic!("as a test") });
+            })
+            .join()
+    });
+    assert!(panicked.is_err());
+    let worker = tasks.worker().expect("room");
+    assert_eq!(worker.try_take().expect("given back").tries(), 2);
+}
+
+#[test]
+fn delays_and_deadlines_are_kept() {
+    let tasks = Options::new().capacity(8).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    let start = Instant::now();
+    submitter.task(1).delay(Duration::from_millis(60)).submit().expect("room");
+    submitter.task(2).delay(Duration::from_millis(30)).submit().expect("room");
+    assert_eq!(tasks.report().delayed, 2);
+    assert!(matches!(worker.try_take(), Err(Error::Empty)));
+    let lease = worker.take().expect("in a while");
+    assert!(*lease.task() == 2 && start.elapsed() >= Duration::from_millis(30), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_millis(55), "{:?}", start.elapsed());
+    lease.done().expect("ours");
+    let lease = worker.take().expect("in a while");
+    assert!(*lease.task() == 1 && start.elapsed() >= Duration::from_millis(60), "{:?}", start.elapsed());
+    lease.done().expect("ours");
+
+    let late = submitter.task(3).deadline(Duration::from_millis(10)).submit().expect("room");
+    submitter.task(4).deadline(Duration::from_secs(10)).submit().expect("room");
+    thread::sleep(Duration::from_millis(15));
+    let lease = worker.take().expect("the other");
+    assert_eq!(*lease.task(), 4);
+    lease.done().expect("ours");
+    let letters = tasks.dead_letters().expect("whole");
+    assert_eq!((letters.len(), letters[0].id, letters[0].tries), (1, late, 0));
+    assert!(letters[0].reason.contains("deadline"), "{}", letters[0].reason);
+    tasks.purge(late).expect("dead");
+    has_its_whole_capacity(&tasks, 8);
+}
+
+#[test]
+fn what_expires_while_nobody_works_is_a_dead_letter_and_can_be_purged_or_requeued() {
+    let tasks = Options::new().capacity(4).anonymous::<u64>().expect("made");
+    let submitter = tasks.submitter().expect("room");
+    let ids: Vec<_> = (0..3)
+        .map(|number| submitter.task(number).deadline(Duration::from_millis(5)).submit().expect("room"))
+        .collect();
+    thread::sleep(Duration::from_millis(10));
+    // Any member that comes looks at what is due.
+    let worker = tasks.worker().expect("room");
+    assert_eq!(tasks.dead_letters().expect("whole").len(), 3);
+    tasks.purge(ids[0]).expect("dead");
+    tasks.requeue(ids[1]).expect("dead");
+    let lease = worker.try_take().expect("requeued");
+    assert_eq!(*lease.task(), 1);
+    lease.done().expect("ours");
+    assert!(matches!(worker.try_take(), Err(Error::Empty)));
+    tasks.requeue(ids[2]).expect("dead");
+    worker.try_take().expect("requeued").done().expect("ours");
+    assert!(matches!(worker.try_take(), Err(Error::Empty)));
+    has_its_whole_capacity(&tasks, 4);
+    let report = tasks.report();
+    assert_eq!((report.dead, report.dead_letters), (3, 0));
+}
+
+#[test]
+fn a_deadline_does_not_end_a_lease() {
+    let tasks = Options::new().anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    submitter.task(1).deadline(Duration::from_millis(10)).submit().expect("room");
+    let lease = worker.take().expect("in time");
+    thread::sleep(Duration::from_millis(20));
+    drop(tasks.worker().expect("room"));
+    lease.done().expect("it was taken in time");
+}
+
+#[test]
+fn a_second_task_of_a_key_is_refused_while_the_first_waits() {
+    let tasks = Options::new().capacity(100).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    submitter.task(1).key("rebuild").submit().expect("the first");
+    let refused = submitter.task(2).key("rebuild").submit().expect_err("the second");
+    assert!(matches!(&refused.error, Error::Duplicate { key } if key == "rebuild"), "{refused}");
+    submitter.task(3).key("other").submit().expect("another");
+    let lease = worker.take().expect("there");
+    submitter.task(4).key("rebuild").submit().expect("the first is taken");
+    lease.done().expect("ours");
+    for wanted in [3, 4] {
+        let lease = worker.take().expect("there");
+        assert_eq!(*lease.task(), wanted);
+        lease.done().expect("ours");
+    }
+    // Blocks are used again, for other keys and for none.
+    for round in 0..50_u64 {
+        for key in 0..20 {
+            submitter.task(key).key(&format!("{}", (key + round) % 40)).submit().expect("none waits");
+        }
+        for key in 0..20 {
+            let key = format!("{}", (key + round) % 40);
+            assert!(submitter.task(0).key(&key).try_submit().is_err(), "{key} in round {round}");
+        }
+        submitter.submit(99).expect("room");
+        for _ in 0..21 {
+            worker.take().expect("there").done().expect("ours");
+        }
+    }
+    let refused = submitter.task(1).key(&[0; 65]).submit().expect_err("too long");
+    assert!(refused.to_string().contains("65 bytes"), "{refused}");
+    has_its_whole_capacity(&tasks, 100);
+}
+
+#[test]
+fn of_many_that_submit_one_key_at_once_one_succeeds() {
+    for _ in 0..50 {
+        let tasks = Options::new().capacity(20).anonymous::<u64>().expect("made");
+        let won: usize = thread::scope(|scope| {
+            let submit = |number| {
+                let submitter = tasks.submitter().expect("room");
+                move || submitter.task(number).key("k").submit().is_ok() as usize
+            };
+            let all: Vec<_> = (0..4).map(|number| scope.spawn(submit(number))).collect();
+            all.into_iter().map(|one| one.join().expect("no panic")).sum()
+        });
+        assert_eq!(won, 1);
+    }
+}
+
+#[test]
+fn results_reach_who_asked_for_them() {
+    let tasks = Options::new().capacity(4).result_max(64).tries(1).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    let mut ticket = submitter.task(20).request().expect("room");
+    assert!(matches!(ticket.wait_timeout(Duration::from_millis(5)), Err(Error::Empty)));
+    let lease = worker.take().expect("there");
+    let answer = (lease.task() + 1).to_string();
+    lease.done_with(answer.as_bytes()).expect("ours");
+    assert_eq!(tasks.report().finished, 1);
+    assert_eq!(ticket.wait().expect("done"), b"21");
+
+    let ticket = submitter.task(1).request().expect("room");
+    worker.take().expect("there").fail("can't").expect("ours");
+    match ticket.wait() {
+        Err(Error::Dead { reason }) => assert_eq!(reason, "can't"),
+        other => panic!("{other:?}"),
+    }
+    for letter in tasks.dead_letters().expect("whole") {
+        tasks.purge(letter.id).expect("dead");
+    }
+    // Nobody waits for these, before or after they are done.
+    drop(submitter.task(1).request().expect("room"));
+    let ticket = submitter.task(2).request().expect("room");
+    for _ in 0..2 {
+        worker.take().expect("there").done_with(b"in vain").expect("ours");
+    }
+    drop(ticket);
+    let lease = {
+        submitter.submit(1).expect("room");
+        worker.take().expect("there")
+    };
+    let error = lease.done_with(&[0; 1000]).expect_err("too long");
+    assert!(matches!(error, Error::TooLong { length: 1000, .. }), "{error}");
+    for letter in tasks.dead_letters().expect("whole") {
+        tasks.purge(letter.id).expect("dead");
+    }
+    has_its_whole_capacity(&tasks, 4);
+    let plain = Options::new().anonymous::<u64>().expect("made");
+    let refused = plain.submitter().expect("room").task(1).request().map(drop).expect_err("no results");
+    assert!(refused.to_string().contains("result_max"), "{refused}");
+}
+
+#[test]
+fn a_late_done_is_refused_and_never_applied_to_anothers_lease() {
+    let tasks = Options::new().capacity(2).lease(Duration::from_millis(30)).anonymous::<u64>().expect("made");
+    let (submitter, late) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    let other = tasks.worker().expect("room");
+    submitter.submit(1).expect("room");
+    let lease = late.take().expect("there");
+    let second = other.take().expect("once the first lease is over");
+    assert_eq!((*second.task(), second.tries()), (1, 2));
+    assert!(matches!(lease.extend(Duration::from_secs(1)), Err(Error::LeaseLost)));
+    assert!(matches!(lease.done(), Err(Error::LeaseLost)));
+    second.extend(Duration::from_secs(10)).expect("ours");
+    thread::sleep(Duration::from_millis(50));
+    drop(tasks.worker().expect("room"));
+    second.done().expect("extended in time");
+    assert_eq!(tasks.report().leases_lost, 1);
+    has_its_whole_capacity(&tasks, 2);
+}
+
+#[test]
+fn a_killed_worker_hands_its_task_over_within_ten_milliseconds_with_the_try_counted() {
+    let name = Name::new();
+    let tasks = Options::new().capacity(8).tries(2).create::<u64>(&name).expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    let mut longest = Duration::ZERO;
+    for round in 0..20 {
+        submitter.submit(round).expect("room");
+        let mut child = Child::start(&format!("take-and-wait {}", &*name));
+        assert_eq!(child.hear(), format!("{round} 1"));
+        let killed = Instant::now();
+        child.kill();
+        let lease = worker.take().expect("handed over");
+        longest = longest.max(killed.elapsed());
+        assert_eq!((*lease.task(), lease.tries()), (round, 2));
+        lease.done().expect("ours");
+    }
+    assert!(longest < Duration::from_millis(100), "{longest:?}");
+    println!("the longest of 20: {longest:?}");
+    let report = inspect(&name).expect("there");
+    assert_eq!((report.redelivered, report.deaths), (20, 20));
+    has_its_whole_capacity(&tasks, 8);
+}
+
+#[test]
+fn a_task_that_kills_its_workers_becomes_a_dead_letter_that_names_the_last() {
+    let name = Name::new();
+    let tasks = Options::new().capacity(2).tries(2).create::<u64>(&name).expect("made");
+    tasks.submitter().expect("room").submit(1).expect("room");
+    let mut pid = 0;
+    for _ in 0..2 {
+        let mut child = Child::start(&format!("take-and-die {}", &*name));
+        pid = child.pid();
+        child.wait();
+    }
+    let worker = tasks.worker().expect("room");
+    assert!(matches!(worker.try_take(), Err(Error::Empty)));
+    let letters = tasks.dead_letters().expect("whole");
+    assert_eq!((letters.len(), letters[0].pid, letters[0].tries), (1, pid, 2));
+    assert!(letters[0].reason.contains("died"), "{}", letters[0].reason);
+}
+
+#[test]
+fn a_stopped_worker_keeps_its_task() {
+    let name = Name::new();
+    let tasks = Options::new().capacity(2).create::<u64>(&name).expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    submitter.submit(1).expect("room");
+    let mut child = Child::start(&format!("take-and-wait {}", &*name));
+    assert_eq!(child.hear(), "1 1");
+    child.stop();
+    assert!(matches!(worker.take_timeout(Duration::from_millis(100)), Err(Error::Empty)));
+    child.signal(libc::SIGCONT);
+    child.tell("done");
+    assert_eq!(child.hear(), "Ok(())");
+    child.tell("");
+    child.finish();
+    has_its_whole_capacity(&tasks, 2);
+}
+
+#[test]
+fn what_a_killed_submitter_had_submitted_is_there() {
+    let name = Name::new();
+    let tasks = Options::new().capacity(8).result_max(8).create::<u64>(&name).expect("made");
+    let worker = tasks.worker().expect("room");
+    for round in 0..10 {
+        Child::start(&format!("submit-and-die {} {round}", &*name)).wait();
+        let lease = worker.take().expect("submitted");
+        assert_eq!(*lease.task(), round);
+        lease.done().expect("ours");
+    }
+    // Nobody collects their results.
+    for _ in 0..10 {
+        Child::start(&format!("request-and-die {}", &*name)).wait();
+        worker.take().expect("submitted").done_with(b"result").expect("ours");
+    }
+    has_its_whole_capacity(&tasks, 8);
+}
+
+#[test]
+fn killed_at_random_nothing_is_lost_or_leaked() {
+    let name = Name::new();
+    let tasks = Options::new().capacity(16).tries(255).create::<u64>(&name).expect("made");
+    let mut done = BTreeMap::new();
+    let worker = tasks.worker().expect("room");
+    let started = Instant::now();
+    let mut next = 0_u64;
+    while started.elapsed() < Duration::from_secs(2) {
+        let mut submitter = Child::start(&format!("submit {} {next} 100000000", &*name));
+        let mut other = Child::start(&format!("work-by-hand {}", &*name));
+        thread::sleep(Duration::from_micros(u64::from(process::id()) * 7 % 3000 + 2000));
+        submitter.kill();
+        other.kill();
+        submitter.wait();
+        other.wait();
+        next += 1_000_000_000;
+        let before = tasks.report();
+        // What is left is whole.
+        while let Ok(lease) = worker.take_timeout(Duration::from_millis(50)) {
+            *done.entry(*lease.task()).or_insert(0) += 1;
+            lease.done().expect("ours");
+        }
+        let after = tasks.report();
+        assert_eq!(settled(&tasks), 0, "{before:?}\n{after:?}");
+    }
+    assert!(done.values().all(|times| *times == 1), "done twice");
+    drop(worker);
+    has_its_whole_capacity(&tasks, 16);
+}
+
+#[test]
+fn the_first_signal_ends_a_worker_after_its_task_and_the_second_hands_the_task_over() {
+    let name = Name::new();
+    let tasks = Options::new().capacity(8).create::<u64>(&name).expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        submitter.submit_batch([1, 2]).expect("room");
+        let mut child = Child::start(&format!("work-slowly {}", &*name));
+        assert_eq!(child.hear(), "took 1");
+        child.signal(signal);
+        assert_eq!(child.hear(), "left after 1");
+        child.finish();
+        let lease = worker.try_take().expect("the second is untouched");
+        assert_eq!((*lease.task(), lease.tries()), (2, 1));
+        lease.done().expect("ours");
+
+        submitter.submit(3).expect("room");
+        let mut child = Child::start(&format!("work-slowly {}", &*name));
+        assert_eq!(child.hear(), "took 3");
+        child.signal(signal);
+        thread::sleep(Duration::from_millis(20));
+        child.signal(signal);
+        let start = Instant::now();
+        let lease = worker.take().expect("handed over");
+        assert!(start.elapsed() < Duration::from_millis(200), "{:?}", start.elapsed());
+        assert_eq!((*lease.task(), lease.tries()), (3, 2));
+        lease.done().expect("ours");
+        assert!(!child.wait().success());
+
+        // One that waits for tasks leaves at once.
+        let mut child = Child::start(&format!("work {}", &*name));
+        assert_eq!(child.hear(), "ready");
+        thread::sleep(Duration::from_millis(30));
+        child.signal(signal);
+        assert_eq!(child.hear(), "0");
+        child.finish();
+    }
+}
+
+#[test]
+fn closed_it_takes_nothing_in_and_is_drained_also_of_what_is_tried_again() {
+    let tasks =
+        Options::new().backoff(Duration::from_millis(5), Duration::from_millis(5)).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    submitter.submit_batch([1, 2]).expect("room");
+    tasks.close();
+    assert!(matches!(submitter.submit(3).map_err(Error::from), Err(Error::Closed)));
+    let mut tries = 0;
+    let done = worker.run(|lease| {
+        tries += 1;
+        if lease.tries() < 3 { Err("again") } else { Ok(()) }
+    });
+    assert_eq!((done.expect("drained"), tries), (6, 6));
+    assert!(matches!(worker.try_take(), Err(Error::Closed)));
+    let full = Options::new().capacity(1).anonymous::<u64>().expect("made");
+    let submitter = full.submitter().expect("room");
+    submitter.submit(1).expect("room");
+    thread::scope(|scope| {
+        let blocked = scope.spawn(move || submitter.submit(2).map_err(Error::from));
+        thread::sleep(Duration::from_millis(20));
+        full.close();
+        assert!(matches!(blocked.join().expect("no panic"), Err(Error::Closed)));
+    });
+}
+
+#[test]
+fn it_grows_and_shrinks_while_it_is_used() {
+    let name = Name::new();
+    let tasks = Options::new().capacity(10).max_capacity(500).create::<u64>(&name).expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    let mut submitters = Child::start(&format!("submit {} 0 200000", &*name));
+    for round in 0..200_000_u64 {
+        if round % 2000 == 0 {
+            let wanted = [10, 500, 3, 77, 1][(round / 2000 % 5) as usize];
+            let result = tasks.resize(wanted, Shrink::WaitFor(Duration::from_micros(300)));
+            assert!(matches!(result, Ok(()) | Err(Error::Full)), "{result:?}");
+            let report = tasks.report();
+            let held = report.waiting.iter().sum::<usize>() + report.leased;
+            assert!(held <= report.capacity, "{held} in {}", report.capacity);
+        }
+        let lease = worker.take().expect("submitted");
+        assert_eq!(*lease.task(), round, "in order");
+        lease.done().expect("ours");
+    }
+    assert!(submitters.wait().success());
+    for capacity in [1, 500, 20] {
+        tasks.resize(capacity, Shrink::Refuse).expect("empty");
+        assert_eq!(tasks.capacity(), capacity);
+        has_its_whole_capacity(&tasks, capacity);
+    }
+    submitter.submit_batch(0..15).expect("room");
+    assert!(matches!(tasks.resize(14, Shrink::Refuse), Err(Error::Full)));
+    assert_eq!(tasks.capacity(), 20);
+    let mut child = Child::start(&format!("resize {} 14", &*name));
+    assert_eq!(child.hear(), "resizing");
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(tasks.capacity(), 20, "it waits");
+    worker.take().expect("there").done().expect("ours");
+    assert_eq!(child.hear(), "true");
+    child.finish();
+    assert_eq!(tasks.capacity(), 14);
+    for _ in 0..14 {
+        worker.take().expect("there").done().expect("ours");
+    }
+    has_its_whole_capacity(&tasks, 14);
+    for wrong in [0, 501, usize::MAX] {
+        assert!(matches!(tasks.resize(wrong, Shrink::Wait), Err(Error::Unfit { .. })));
+    }
+}
+
+#[test]
+fn a_killed_resize_leaves_a_capacity_that_is_there() {
+    let name = Name::new();
+    let tasks = Options::new().capacity(20).max_capacity(40).create::<u64>(&name).expect("made");
+    let submitter = tasks.submitter().expect("room");
+    submitter.submit_batch(0..15).expect("room");
+    let mut child = Child::start(&format!("resize {} 10", &*name));
+    assert_eq!(child.hear(), "resizing");
+    eventually("it has taken what is free", || tasks.submitter().expect("room").task(1).try_submit().is_err());
+    child.kill();
+    child.wait();
+    let worker = tasks.worker().expect("room");
+    while let Ok(lease) = worker.try_take() {
+        lease.done().expect("ours");
+    }
+    assert_eq!(tasks.capacity(), 20, "as it was");
+    has_its_whole_capacity(&tasks, 20);
+}
+
+#[test]
+fn what_others_read_is_what_was_done() {
+    let name = Name::new();
+    let tasks = Options::new().capacity(50).tries(1).create::<u64>(&name).expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    for level in 0..LEVELS {
+        for number in 0..=level as u64 {
+            submitter.task(number).priority(level).submit().expect("room");
+        }
+    }
+    submitter.task(0).delay(Duration::from_secs(100)).submit().expect("room");
+    let lease = worker.take().expect("there");
+    worker.take().expect("there").fail("no").expect("ours");
+    worker.take().expect("there").done().expect("ours");
+    thread::sleep(Duration::from_millis(5));
+    let report = inspect(&name).expect("there");
+    assert_eq!(report.waiting, [1, 2, 3, 4, 5, 6, 7, 5]);
+    assert_eq!((report.delayed, report.leased, report.dead_letters), (1, 1, 1));
+    assert_eq!((report.submitted, report.taken, report.done, report.failed), (37, 3, 1, 1));
+    assert!(report.oldest.is_some_and(|oldest| oldest >= Duration::from_millis(5)));
+    assert_eq!(report.workers.len(), 1);
+    assert_eq!(report.workers[0].pid, process::id());
+    assert_eq!(report.workers[0].leases[0].id, lease.id());
+    assert!(report.workers[0].leases[0].since >= Duration::from_millis(5));
+    assert_eq!(report.submitters, [(process::id(), true)]);
+    assert_eq!((report.waiting_times.count(), report.working_times.count()), (3, 2));
+    lease.done().expect("ours");
+    drop((submitter, worker));
+    let report = tasks.report();
+    assert_eq!((report.done, report.working_times.count()), (2, 3), "also when they have left");
+}
+
+#[test]
+fn each_wrong_setting_has_its_error() {
+    let error = |options: Options| match options.anonymous::<u64>() {
+        Err(Error::Unfit { why }) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(error(Options::new().capacity(0)).contains("capacity 0"));
+    assert!(error(Options::new().capacity(11).max_capacity(10)).contains("11"));
+    assert!(error(Options::new().capacity(1 << 28)).contains("fewer"));
+    assert!(error(Options::new().members(0)).contains("members"));
+    assert!(error(Options::new().tries(0)).contains("0 times"));
+    assert!(error(Options::new().weights([1, 1, 1, 0, 1, 1, 1, 1])).contains("weight 0"));
+    assert!(error(Options::new().result_max(usize::MAX)).contains("address"));
+    let tasks = Options::new().members(2).anonymous::<u64>().expect("made");
+    let submitter = tasks.submitter().expect("room");
+    let refused = submitter.task(1).priority(8).submit().expect_err("no such priority");
+    assert!(refused.to_string().contains("priority 8"), "{refused}");
+    let _worker = tasks.worker().expect("room");
+    assert!(matches!(tasks.worker(), Err(Error::TooManyMembers { max: 2, .. })));
+
+    let name = Name::new();
+    let _queue = handover::Options::new(1).create::<u64>(&name).expect("made");
+    assert!(matches!(Tasks::<u64>::open(&name), Err(Error::Kind { found: "queue", wanted: "task queue", .. })));
+    let name = Name::new();
+    let _tasks = Options::new().create::<u64>(&name).expect("made");
+    assert!(matches!(Tasks::<[u64; 2]>::open(&name), Err(Error::MessageType { .. })));
+    assert!(matches!(Options::new().create::<u64>(&name), Err(Error::AlreadyExists { .. })));
+    Options::new().open_or_create::<u64>(&name).expect("the same type");
+}
+
+#[test]
+fn bytes_and_serde_types_are_tasks_too() {
+    let tasks = Options::new().message_max(10).anonymous::<[u8]>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    submitter.submit(b"hello").expect("room");
+    assert!(matches!(
+        submitter.submit(b"much too long").map_err(Error::from),
+        Err(Error::TooLong { length: 13, max: 10 })
+    ));
+    assert_eq!(worker.take().expect("there").task(), b"hello");
+    #[cfg(feature = "serde")]
+    {
+        let tasks = Options::new().anonymous::<handover::Postcard<Vec<String>>>().expect("made");
+        tasks.submitter().expect("room").submit(&vec!["a".into(), "b".into()]).expect("room");
+        assert_eq!(tasks.worker().expect("room").take().expect("there").task(), &["a", "b"]);
+    }
+}
