@@ -146,6 +146,14 @@ impl Many {
         unsafe { slot.add(self.message_offset) }
     }
 
+    /// Where a message lies that comes so many after the first of a run. It is others' to change.
+    #[inline(always)]
+    pub(crate) fn look_ahead(&self, run: &Run, nth: u32) -> *mut u8 {
+        let slot = self.slot(self.geometry.after(run.first, nth).index);
+        // SAFETY: the message lies within the stride.
+        unsafe { slot.add(self.message_offset) }
+    }
+
     fn unpack(&self, bits: u64) -> Result<Ticket, Refusal> {
         Ticket::unpack(bits, &self.geometry).ok_or(Refusal::Corrupt(Fault::Ticket))
     }

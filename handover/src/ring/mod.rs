@@ -84,7 +84,7 @@ fn prefetch_to_read(line: *const u8) {
 
 /// Asks the processor for a line that will be written soon.
 #[inline(always)]
-fn prefetch_to_write(line: *const u8) {
+pub(crate) fn prefetch_to_write(line: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint: it reads and writes nothing, and faults nowhere.
     unsafe {

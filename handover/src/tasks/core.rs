@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::gate::Gate;
 use crate::message::Shape;
 use crate::ring::many::{self, Many};
-use crate::ring::{Line, Lines, MAX_MEMBERS, Owner};
+use crate::ring::{Line, Lines, MAX_MEMBERS, Owner, prefetch_to_write};
 use crate::roster::{Entry, Member, Processes, Roster, SOLE, Searches};
 use crate::segment::{Header, Kind, Segment};
 use crate::slots::{self, Slots};
@@ -270,6 +270,29 @@ impl Core {
     pub(super) fn head(&self, block: u32) -> &Head {
         // SAFETY: a block begins with its head, which is made of atomics.
         unsafe { &*self.block(block).cast::<Head>() }
+    }
+
+    /// What stands in a slot of a ring of hints: any number is one. By atomics, as some look ahead.
+    #[inline(always)]
+    pub(super) fn read_hint(&self, slot: *mut u8) -> Hint {
+        // SAFETY: slots of these rings are as large as a hint, and aligned for it.
+        Hint(unsafe { AtomicU64::from_ptr(slot.cast()) }.load(Relaxed))
+    }
+
+    #[inline(always)]
+    pub(super) fn write_hint(&self, slot: *mut u8, hint: Hint) {
+        // SAFETY: as above.
+        unsafe { AtomicU64::from_ptr(slot.cast()) }.store(hint.0, Relaxed);
+    }
+
+    /// Asks the processor for the block of a hint, if it is one.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, hint: Hint) {
+        if hint.block() < self.measures.blocks {
+            let head = self.block(hint.block());
+            prefetch_to_write(head);
+            prefetch_to_write(head.wrapping_add(self.measures.message));
+        }
     }
 
     #[inline(always)]

@@ -80,8 +80,7 @@ impl Hand<'_> {
             Some(run) => run,
             None => self.claim_slowly(ring)?,
         };
-        // SAFETY: the slot is claimed, and as large as a hint.
-        unsafe { many.message(&run, 0).cast::<u64>().write(hint.0) };
+        self.core.write_hint(many.message(&run, 0), hint);
         many.publish(&run, 1);
         Ok(())
     }
@@ -313,8 +312,7 @@ impl Hand<'_> {
             }
             // A hint whose taker died goes back. Nobody but the reapers looks for orphans.
             while let Ok(Some(run)) = ring.claim_orphan(self.me) {
-                // SAFETY: the slot is claimed; any number is a hint.
-                let hint = Hint(unsafe { ring.message(&run, 0).cast::<u64>().read() });
+                let hint = core.read_hint(ring.message(&run, 0));
                 let _ = self.push(if number == FREE { FREE } else { RETURNED }, hint);
                 ring.release(self.me, &run);
             }
@@ -392,8 +390,7 @@ impl Hand<'_> {
                 Err(Refusal::Corrupt(fault)) => return Err(self.fault(fault)),
                 Err(_) => return Ok(false),
             };
-            // SAFETY: the slot is claimed; any number is a hint.
-            let hint = Hint(unsafe { many.message(&run, 0).cast::<u64>().read() });
+            let hint = self.core.read_hint(many.message(&run, 0));
             let free = Word::new(State::Free, Owner(0), 0, hint.generation());
             let retired = hint.block() < self.core.measures.blocks
                 && self.core.change(hint.block(), free, free.next().to(State::Retired));

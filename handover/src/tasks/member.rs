@@ -13,7 +13,7 @@ use crate::blocking::Waiter;
 use crate::error::Error;
 use crate::fences::Fences;
 use crate::gate::PERIOD;
-use crate::os;
+use crate::os::{self, QuickClock};
 use crate::ring::{Refusal, Run};
 use crate::roster::{ALONE, Counters, Membership, Role, Searches};
 
@@ -25,6 +25,7 @@ pub(super) struct TaskMember {
     pub(super) membership: Membership,
     /// The forks this process had seen when the handle was made.
     forks: u64,
+    pub(super) clock: QuickClock,
     /// Whether a hint that was looked for is in the hands of another.
     pub(super) held: Cell<bool>,
     /// The longest sleep that this handle likes.
@@ -39,6 +40,7 @@ impl TaskMember {
             core: Arc::clone(core),
             membership,
             forks: os::forks(),
+            clock: QuickClock::default(),
             held: Cell::new(false),
             longest: Cell::new(Duration::MAX),
         };
@@ -87,8 +89,9 @@ impl TaskMember {
                 None => return Ok(None),
             },
         };
-        // SAFETY: the slot is claimed; any number is a hint.
-        let hint = Hint(unsafe { many.message(&run, 0).cast::<u64>().read() });
+        let hint = self.core.read_hint(many.message(&run, 0));
+        // The block after the next will be written to soon.
+        self.core.prefetch(self.core.read_hint(many.look_ahead(&run, 2)));
         if hint.block() < self.core.measures.blocks {
             return Ok(Some((run, hint)));
         }

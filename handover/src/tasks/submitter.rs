@@ -14,7 +14,6 @@ use crate::blocking::block;
 use crate::error::{Error, PushError};
 use crate::gate::{Limit, Rhythm, Wait};
 use crate::message::Shareable;
-use crate::os;
 use crate::ring::Owner;
 use crate::roster::{Pulse, Role, count};
 use crate::segment::copy;
@@ -222,7 +221,7 @@ impl<M: Shareable + ?Sized> Submitter<M> {
     ) -> Result<TaskId, Error> {
         let (member, core) = (&self.member, &*self.member.core);
         let head = core.head(block);
-        let now = os::now();
+        let now = member.clock.now();
         let after = |time: Duration| now.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         let id = TaskId(u64::from(block) << 36 | word.generation());
         head.id.store(id.0, Relaxed);

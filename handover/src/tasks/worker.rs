@@ -233,7 +233,7 @@ impl<M: Shareable + ?Sized> Worker<M> {
     fn lease(&self, block: u32, word: Word) -> Result<Lease<'_, M>, Error> {
         let core = &*self.member.core;
         let head = core.head(block);
-        let now = os::now();
+        let now = self.member.clock.now();
         let desk = self.member.desk();
         desk.waiting.count(now.saturating_sub(head.submitted.load(Relaxed)));
         head.taken.store(now, Relaxed);
@@ -381,7 +381,7 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
         let member = &self.worker.member;
         let (core, hand, desk) = (&*member.core, member.hand(), member.desk());
         self.task = None;
-        desk.working.count(os::now().saturating_sub(self.began));
+        desk.working.count(member.clock.now().saturating_sub(self.began));
         let head = core.head(block);
         if core.alarm(block).load(Relaxed) != 0 {
             hand.set_alarm(block, 0);
@@ -401,7 +401,7 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
         let busy = self.end()?;
         let member = &self.worker.member;
         let desk = member.desk();
-        desk.working.count(os::now().saturating_sub(self.began));
+        desk.working.count(member.clock.now().saturating_sub(self.began));
         count(&desk.failed, 1);
         member.hand().give_back(self.block, busy, Why::Failed(reason))
     }
