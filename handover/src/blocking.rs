@@ -17,6 +17,27 @@ pub(crate) trait Waiter {
     fn longest(&self) -> Duration;
 }
 
+/// What to do if there is more in a queue than it shall hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shrink {
+    /// Fail with [`Error::Full`], and leave it as it was.
+    Refuse,
+    /// Wait until there is less.
+    Wait,
+    /// Wait for at most so long, then as `Refuse`.
+    WaitFor(Duration),
+}
+
+impl Shrink {
+    pub(crate) fn limit(self) -> Limit {
+        match self {
+            Shrink::Refuse => Limit::Never,
+            Shrink::Wait => Limit::Forever,
+            Shrink::WaitFor(time) => Limit::after(time),
+        }
+    }
+}
+
 /// Tries until something comes of it, or until the time is over: then `over`.
 pub(crate) fn block<T>(
     waiter: &impl Waiter,

@@ -49,6 +49,7 @@ pub mod threads;
 #[cfg(all(loom, test))]
 mod weak;
 
+pub use blocking::Shrink;
 pub use broadcast::Broadcast;
 pub use error::{Error, PushError};
 pub use gate::Wait;

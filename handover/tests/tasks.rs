@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Child, Name, eventually, heard, say, task};
-use handover::tasks::{LEVELS, Options, Shrink, Tasks, inspect};
-use handover::{Error, Wait};
+use handover::tasks::{LEVELS, Options, Tasks, inspect};
+use handover::{Error, Shrink, Wait};
 
 /// Ends as a killed process does.
 fn die() -> ! {

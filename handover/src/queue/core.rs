@@ -3,6 +3,7 @@
 use std::alloc::{self, Layout};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use super::Options;
 use crate::error::Error;
@@ -32,9 +33,18 @@ pub(crate) struct Control {
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Control>() == 1024);
 
+impl Control {
+    /// Of a new queue: it holds so many messages, if it can be resized.
+    pub(super) fn begin(&self, limit: u32) {
+        self.lines.notice.0.limit.store(limit, SeqCst);
+    }
+}
+
 /// Header feature bits of queues.
 pub(crate) const ONE_PRODUCER: u32 = 1;
 pub(crate) const ONE_CONSUMER: u32 = 2;
+/// The ring's notice says how much it holds.
+const LIMITED: u32 = 8;
 
 /// Where things lie in the body, and how long it is. Computed from the header's numbers at creation and at open, by
 /// the same code; sizes that overflow are nobody's.
@@ -45,6 +55,8 @@ pub(crate) struct Measures {
     pub(crate) align: usize,
     pub(crate) one_producer: bool,
     pub(crate) one_consumer: bool,
+    /// Whether it can be resized, up to the capacity.
+    pub(crate) limited: bool,
     /// Entries of the table; 0 between threads.
     pub(crate) entries: u32,
     pub(crate) slots: Slots,
@@ -55,6 +67,7 @@ impl Measures {
         capacity: u64,
         (size, align): (usize, usize),
         (one_producer, one_consumer): (bool, bool),
+        limited: bool,
         members: u32,
     ) -> Result<Measures, String> {
         let capacity = slots::checked(Kind::Queue, capacity, align)?;
@@ -65,7 +78,7 @@ impl Measures {
         let entries = if members == 0 { 0 } else { members + SOLE };
         let table_end = size_of::<Control>() + entries as usize * size_of::<Entry>();
         let slots = Slots::behind(table_end, (capacity as usize, stride), (size, align.max(align_of::<Control>())))?;
-        Ok(Measures { capacity, size, align, one_producer, one_consumer, entries, slots })
+        Ok(Measures { capacity, size, align, one_producer, one_consumer, limited, entries, slots })
     }
 
     /// The header of a segment with these measures.
@@ -73,6 +86,7 @@ impl Measures {
         let features = extra_features
             | if self.one_producer { ONE_PRODUCER } else { 0 }
             | if self.one_consumer { ONE_CONSUMER } else { 0 }
+            | if self.limited { LIMITED } else { 0 }
             | if self.one_producer && self.one_consumer { Fences::best().feature() } else { 0 };
         self.slots.header(Kind::Queue, features, self.capacity, shape, self.entries)
     }
@@ -85,7 +99,8 @@ impl Measures {
 
     fn in_header(header: &Header) -> Result<Measures, String> {
         let sole = (header.features & ONE_PRODUCER != 0, header.features & ONE_CONSUMER != 0);
-        let measures = Measures::new(header.capacity, header.message()?, sole, header.members)?;
+        let limited = header.features & LIMITED != 0;
+        let measures = Measures::new(header.capacity, header.message()?, sole, limited, header.members)?;
         measures.slots.agree_with(header)?;
         Ok(measures)
     }
@@ -210,11 +225,13 @@ impl Core {
         let Measures { capacity, size, align, .. } = measures;
         let ring = if measures.one_producer && measures.one_consumer {
             // SAFETY: by the contract of this function.
-            Ring::One(unsafe { One::new(lines, slots, capacity, size, align, fences) })
+            let one = unsafe { One::new(lines, slots, capacity, size, align, fences) };
+            Ring::One(if measures.limited { one.limited() } else { one })
         } else {
             let mortal = matches!(memory, Memory::Segment(_));
             // SAFETY: by the contract of this function.
-            Ring::Many(unsafe { Many::new(lines, slots, capacity, size, align, mortal) })
+            let many = unsafe { Many::new(lines, slots, capacity, size, align, mortal) };
+            Ring::Many(if measures.limited { many.limited() } else { many })
         };
         Core { control, ring, roster, measures, discard, memory }
     }
@@ -261,6 +278,18 @@ impl Core {
         }
     }
 
+    /// How many messages it holds at most, now.
+    pub(crate) fn capacity(&self) -> u32 {
+        let most = self.measures.capacity;
+        if self.measures.limited { self.control().lines.notice.0.limit.load(SeqCst).min(most) } else { most }
+    }
+
+    /// From now on it holds so many. What is pushed at this very moment may still go in beside that.
+    pub(crate) fn set_limit(&self, limit: u32) {
+        self.control().begin(limit);
+        self.control().not_full.wake_all(self.mortal());
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         match &self.ring {
             Ring::Many(many) => many.is_closed(),
@@ -295,7 +324,7 @@ impl Core {
 
     #[cold]
     fn wake_for_room(&self) {
-        let capacity = self.measures.capacity;
+        let capacity = self.capacity();
         let queued = self.len().unwrap_or(0);
         if queued <= capacity - capacity.div_ceil(ROOM_TO_WAKE).min(capacity) {
             self.control().not_full.wake(self.mortal());
@@ -361,6 +390,10 @@ impl Core {
         let is_dead = &mut |owner| processes.is_dead(owner);
         let settled = if push { many.settle_tail(is_dead)? } else { many.settle_head(is_dead)? };
         self.settled(settled, counters);
+        if push && self.measures.limited {
+            // What was never pushed can be in the way at the head, too.
+            self.settled(many.settle_head(is_dead)?, counters);
+        }
         Ok(())
     }
 
@@ -440,7 +473,17 @@ impl Options {
     pub(super) fn measures(&self, shape: &Shape, between_threads: bool) -> Result<Measures, Error> {
         let members = if between_threads { 0 } else { self.members.max(1) };
         let sole = (self.one_producer, self.one_consumer);
-        Measures::new(self.capacity, (shape.size, shape.align), sole, members).map_err(|why| Error::Unfit { why })
+        let (limited, capacity) = (self.max_capacity.is_some(), self.max_capacity.unwrap_or(self.capacity));
+        if self.capacity > capacity {
+            let why =
+                format!("a capacity of {} is more than the largest that was asked for, {capacity}", self.capacity);
+            return Err(Error::Unfit { why });
+        }
+        if limited && self.capacity == 0 {
+            return Err(Error::Unfit { why: "a queue of capacity 0 can hold nothing; make it at least 1".into() });
+        }
+        let message = (shape.size, shape.align);
+        Measures::new(capacity, message, sole, limited, members).map_err(|why| Error::Unfit { why })
     }
 }
 

@@ -14,12 +14,14 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use consumer::{Consumer, Messages, Received};
 pub use options::Options;
 pub use producer::{Loan, Producer};
 
 use self::core::{Core, Measures};
+use crate::blocking::Shrink;
 use crate::error::Error;
 use crate::message::{self, Message, Shareable};
 use crate::roster::{Counts, Member};
@@ -126,9 +128,53 @@ impl<M: Message + ?Sized> Queue<M> {
         self.len() == 0
     }
 
-    /// How many messages it holds at most.
+    /// How many messages it holds at most, now.
     pub fn capacity(&self) -> usize {
-        self.core.measures.capacity as usize
+        self.core.capacity() as usize
+    }
+
+    /// Lets it hold more messages or fewer, up to the [largest](Options::max_capacity) it was made for, while it is used.
+    ///
+    /// Blocked producers go on at once if it grows. If it shrinks, nothing beyond the new capacity is let in from now on, but for
+    /// what is being pushed at this very moment; then this waits, or fails and takes it back, as `shrink` says, until no
+    /// more wait than it shall hold. If the process dies meanwhile, the new capacity stands.
+    ///
+    /// ```
+    /// use handover::{Error, Options, Shrink};
+    ///
+    /// let queue = Options::new(2).max_capacity(100).threads::<u64>()?;
+    /// let mut producer = queue.producer()?;
+    /// producer.push_batch([1, 2])?;
+    /// assert!(producer.try_push(3).is_err());
+    /// queue.resize(100, Shrink::Refuse)?;
+    /// producer.try_push(3)?;
+    /// assert!(matches!(queue.resize(2, Shrink::Refuse), Err(Error::Full)));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn resize(&self, capacity: usize, shrink: Shrink) -> Result<(), Error> {
+        let most = self.core.measures.capacity;
+        let wanted = u32::try_from(capacity).ok().filter(|wanted| (1..=most).contains(wanted));
+        let Some(wanted) = wanted.filter(|_| self.core.measures.limited) else {
+            let why = if self.core.measures.limited {
+                format!(
+                    "the queue can be resized to 1 to {most} messages, not {capacity}; create it with a larger maximum"
+                )
+            } else {
+                "the queue can't be resized; create it with a max_capacity".into()
+            };
+            return Err(Error::Unfit { why });
+        };
+        let before = self.core.capacity();
+        self.core.set_limit(wanted);
+        let limit = shrink.limit();
+        while wanted < before && self.len() > wanted as usize {
+            if limit.left().is_some_and(|left| left.is_zero()) {
+                self.core.set_limit(before);
+                return Err(Error::Full);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// What was done and what was recovered, by all members there have been.
@@ -168,8 +214,10 @@ pub struct Listed {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Report {
-    /// How many messages it holds at most.
+    /// How many messages it holds at most, now.
     pub capacity: usize,
+    /// To how many it can be resized; the capacity, if it can't.
+    pub max_capacity: usize,
     /// How many wait.
     pub len: usize,
     /// A message's size in its slot; for kinds whose length varies, that of the longest with its length.
@@ -209,7 +257,8 @@ pub fn inspect(name: &str) -> Result<Report, Error> {
     let measures = Measures::of(&segment)?;
     let core = Core::in_segment(segment, measures);
     Ok(Report {
-        capacity: measures.capacity as usize,
+        capacity: core.capacity() as usize,
+        max_capacity: measures.capacity as usize,
         len: core.len().map_err(|refusal| core.refused(refusal, false))? as usize,
         message_size: measures.size,
         closed: core.is_closed(),
@@ -237,6 +286,9 @@ fn same_settings(wanted: &Measures, found: &Measures) -> Result<(), String> {
     };
     if wanted.capacity != found.capacity {
         return differing("capacity", &found.capacity, &wanted.capacity);
+    }
+    if wanted.limited != found.limited {
+        return differing("resizing:", &found.limited, &wanted.limited);
     }
     if wanted.one_producer != found.one_producer {
         return differing("one producer only:", &found.one_producer, &wanted.one_producer);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::core::Core;
+use super::core::{Control, Core};
 use super::{Queue, same_settings};
 use crate::error::Error;
 use crate::message::{self, Message, Owned, Shareable};
@@ -23,6 +23,7 @@ use crate::segment::{self, GOES_WITH_LAST_USER, Place, Segment};
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(super) capacity: u64,
+    pub(super) max_capacity: Option<u64>,
     pub(super) members: u32,
     pub(super) one_producer: bool,
     pub(super) one_consumer: bool,
@@ -39,6 +40,7 @@ impl Options {
     pub fn new(capacity: usize) -> Options {
         Options {
             capacity: capacity as u64,
+            max_capacity: None,
             members: 64,
             one_producer: false,
             one_consumer: false,
@@ -46,6 +48,13 @@ impl Options {
             mode: 0o600,
             goes_with_last_user: false,
         }
+    }
+
+    /// To how many messages it can be [resized](Queue::resize) while it is used. Memory for as many is taken at once, and
+    /// used in turn. Where it is not named it can't be resized, which makes queues for several producers a little faster.
+    pub fn max_capacity(mut self, messages: usize) -> Options {
+        self.max_capacity = Some(messages as u64);
+        self
     }
 
     /// At most one producer at a time. With [`one_consumer`](Self::one_consumer) much faster.
@@ -98,7 +107,9 @@ impl Options {
     pub fn threads<T: Send>(&self) -> Result<Queue<Owned<T>>, Error> {
         let shape = message::shape::<Owned<T>>(self.message_max)?;
         let measures = self.measures(&shape, true)?;
-        Ok(Queue::over(Core::on_heap(measures, discard::<Owned<T>>)?))
+        let core = Core::on_heap(measures, discard::<Owned<T>>)?;
+        core.set_limit(self.capacity as u32);
+        Ok(Queue::over(core))
     }
 
     /// Creates a queue of that name. Refused if there is something of that name already.
@@ -131,7 +142,11 @@ impl Options {
         let shape = message::shape::<M>(self.message_max)?;
         let measures = self.measures(&shape, false)?;
         let features = if self.goes_with_last_user { GOES_WITH_LAST_USER } else { 0 };
-        let segment = Segment::create(place, measures.header(&shape, features), self.mode, |_, _| {})?;
+        let init = |body: *mut u8, _| {
+            // SAFETY: a new body begins with the control block, and nobody else can see it yet.
+            unsafe { &*body.cast::<Control>() }.begin(self.capacity as u32);
+        };
+        let segment = Segment::create(place, measures.header(&shape, features), self.mode, init)?;
         Ok(Queue::over(Core::in_segment(segment, measures)))
     }
 

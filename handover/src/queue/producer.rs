@@ -329,7 +329,7 @@ impl<M: Message + ?Sized> Side for Producer<M> {
     }
 
     fn more(&self) -> bool {
-        self.core.len().is_ok_and(|queued| queued < self.core.measures.capacity)
+        self.core.len().is_ok_and(|queued| queued < self.core.capacity())
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Many {
     ahead: u32,
     /// Whether members can die. Threads of one process can't, and need no records.
     mortal: bool,
+    /// Whether it may be told to hold fewer messages than it has slots.
+    limited: bool,
 }
 
 // SAFETY: all shared access goes through atomics; the messages' bytes are accessed only under a claim.
@@ -103,7 +105,12 @@ impl Many {
         // In a small ring what lies ahead is what the other side works on.
         let ahead = if u64::from(ahead) * 16 <= u64::from(capacity) { ahead } else { capacity };
         let geometry = Geometry::new(capacity);
-        Many { lines, slots, stride, message_offset: message_offset(align), geometry, ahead, mortal }
+        Many { lines, slots, stride, message_offset: message_offset(align), geometry, ahead, mortal, limited: false }
+    }
+
+    /// The same, for a ring whose notice says how much it holds.
+    pub(crate) fn limited(self) -> Many {
+        Many { limited: true, ..self }
     }
 
     #[inline(always)]
@@ -170,7 +177,10 @@ impl Many {
             if ticket.closed {
                 return Err(Refusal::Closed);
             }
-            if let Some(run) = self.try_claim(tail, bits, me, want, State::Free) {
+            let room = self.room(bits);
+            if room == 0 {
+                self.refuse_beyond_limit(ticket)?;
+            } else if let Some(run) = self.try_claim(tail, bits, me, want.min(room), State::Free) {
                 return Ok(run);
             }
             if tail.load(ordering("look-again", Acquire)) == bits {
@@ -188,7 +198,38 @@ impl Many {
         if bits & Ticket::CLOSED != 0 {
             return None;
         }
-        self.try_claim(tail, bits, me, want, State::Free)
+        let room = self.room(bits);
+        if room == 0 {
+            return None;
+        }
+        self.try_claim(tail, bits, me, want.min(room), State::Free)
+    }
+
+    /// How many messages may be pushed, as long as `tail` is the ticket. Pops only make it more.
+    #[inline(always)]
+    fn room(&self, tail: u64) -> u32 {
+        if !self.limited {
+            return u32::MAX;
+        }
+        let limit = self.lines().notice.0.limit.load(Relaxed);
+        let head = self.geometry.unpack(self.lines().head.0.ticket.load(Acquire));
+        let used = head.zip(self.geometry.unpack(tail)).and_then(|(head, tail)| self.geometry.distance(head, tail));
+        // A tail that the head has passed is not the ticket any more.
+        used.map_or(u32::MAX, |used| limit.saturating_sub(used))
+    }
+
+    /// Why there is no room below the limit; `Ok` says: look again.
+    #[cold]
+    fn refuse_beyond_limit(&self, tail: Ticket) -> Result<(), Refusal> {
+        let head = self.unpack(self.lines().head.0.ticket.load(Acquire))?;
+        let stamp = Stamp::from_bits(self.stamp(head.position.index).load(Acquire));
+        match stamp.state() {
+            _ if stamp.lap() != head.position.lap => Err(Refusal::Nothing),
+            // What nobody has pushed takes no room.
+            Some(State::Void) => self.step_over(head),
+            Some(State::Free | State::Writing) if head.position != tail.position => Err(Refusal::Held),
+            _ => Err(Refusal::Nothing),
+        }
     }
 
     /// The claim itself, if `bits` is still the ticket and its slot is ready.

@@ -39,7 +39,7 @@ impl Lines {
         Lines {
             tail: Line(Tail { ticket: word(), pushing: word() }),
             head: Line(Head { ticket: word(), held: word(), shown: word() }),
-            notice: Line(Notice { orphans: AtomicU32::new(0), closed: AtomicU32::new(0) }),
+            notice: Line(Notice { orphans: AtomicU32::new(0), closed: AtomicU32::new(0), limit: AtomicU32::new(0) }),
         }
     }
 }
@@ -106,6 +106,8 @@ pub(crate) struct Notice {
     pub(crate) orphans: AtomicU32,
     /// One to one only (many to many keeps it in the tail ticket): 1 when closed.
     pub(crate) closed: AtomicU32,
+    /// Rings that can be resized only: how many messages they hold at most, now.
+    pub(crate) limit: AtomicU32,
 }
 
 // A model checker's atomics are larger.

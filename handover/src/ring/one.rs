@@ -34,6 +34,8 @@ pub(crate) struct One {
     /// How far ahead lines are fetched, in bytes; more than the ring has where that would harm.
     ahead: usize,
     pub(crate) fences: Fences,
+    /// Whether it may be told to hold fewer messages than it has slots.
+    limited: bool,
 }
 
 // SAFETY: all shared access goes through atomics; messages are accessed only between publish and release, by one side.
@@ -100,7 +102,12 @@ impl One {
         let length = capacity as usize * stride;
         // In a small ring what lies ahead is what the other side works on.
         let ahead = if length >= 16 * PREFETCH_BYTES { PREFETCH_BYTES } else { length };
-        One { lines, slots, stride, capacity: u64::from(capacity), length, ahead, fences }
+        One { lines, slots, stride, capacity: u64::from(capacity), length, ahead, fences, limited: false }
+    }
+
+    /// The same, for a ring whose notice says how much it holds.
+    pub(crate) fn limited(self) -> One {
+        One { limited: true, ..self }
     }
 
     #[inline(always)]
@@ -189,7 +196,8 @@ impl One {
     #[inline(always)]
     fn room(&self, mine: &mut Producing, tail: u64, want: u64) -> Result<u64, Refusal> {
         let mut used = tail.wrapping_sub(mine.head);
-        if used > self.capacity.saturating_sub(want) {
+        let limit = if self.limited { self.lines().notice.0.limit.load(Relaxed).into() } else { self.capacity };
+        if used > limit.saturating_sub(want) {
             // Acquire: the message was read before we write over it.
             mine.head = self.lines().head.0.ticket.load(ordering("one-head", Acquire));
             used = tail.wrapping_sub(mine.head);
@@ -201,10 +209,10 @@ impl One {
         if self.lines().notice.0.closed.load(Relaxed) != 0 {
             return Err(Refusal::Closed);
         }
-        if used == self.capacity {
+        if used >= limit {
             return Err(Refusal::Nothing);
         }
-        Ok(want.min(self.capacity - used))
+        Ok(want.min(limit - used))
     }
 
     /// Publishes the first `written` slots of what was claimed.

@@ -1,7 +1,7 @@
 //! What can be told of a task queue, and done to it as a whole.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::block::State;
 use super::core::{Core, LEVEL, LEVELS, Measures};
@@ -9,9 +9,9 @@ use super::desk::Times;
 use super::hand::{TOO_LATE, terms};
 use super::member::TaskMember;
 use super::{TaskId, Tasks};
-use crate::blocking::block;
+use crate::blocking::{Shrink, block};
 use crate::error::Error;
-use crate::gate::{Limit, Rhythm, Wait};
+use crate::gate::{Rhythm, Wait};
 use crate::message::Shareable;
 use crate::os;
 use crate::roster::Role;
@@ -119,17 +119,6 @@ pub struct DeadLetter<T> {
     pub failed: Duration,
 }
 
-/// What to do if there are more tasks than a queue shall hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shrink {
-    /// Fail with [`Error::Full`], and leave it as it was.
-    Refuse,
-    /// Wait until enough are done.
-    Wait,
-    /// Wait for at most so long, then as `Refuse`.
-    WaitFor(Duration),
-}
-
 /// What can be told of the task queue of that name, whatever its tasks' type.
 pub fn inspect(name: &str) -> Result<Report, Error> {
     let segment = Segment::open(&Place::Named(name.into()))?;
@@ -220,7 +209,8 @@ impl<M: Shareable + ?Sized> Tasks<M> {
     /// used. Waits for another who resizes it.
     ///
     /// ```
-    /// use handover::tasks::{Options, Shrink};
+    /// use handover::Shrink;
+    /// use handover::tasks::Options;
     ///
     /// let jobs = Options::new().capacity(10).max_capacity(100).anonymous::<u64>()?;
     /// jobs.resize(100, Shrink::Refuse)?;
@@ -263,18 +253,13 @@ impl<M: Shareable + ?Sized> Tasks<M> {
             capacity.store(wanted, Relaxed);
             return Ok(());
         }
-        let end = match shrink {
-            Shrink::Refuse => Some(Instant::now()),
-            Shrink::WaitFor(time) => Instant::now().checked_add(time),
-            Shrink::Wait => None,
-        };
+        let limit = shrink.limit();
         for _ in wanted..now {
             if hand.retire_one()? {
                 continue;
             }
             // Only the dead may be in the way.
             member.sweep();
-            let limit = end.map_or(Limit::Forever, |end| Limit::after(end.saturating_duration_since(Instant::now())));
             let attempt = || Ok(hand.retire_one()?.then_some(()));
             let gate = &self.core.control().room;
             block(member, gate, (Wait::Park, limit), (&mut Rhythm::slow(), 0), Error::Full, attempt)?;

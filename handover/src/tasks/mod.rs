@@ -40,7 +40,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::admin::{DeadLetter, Leased, Report, Shrink, WorkerReport, inspect};
+pub use self::admin::{DeadLetter, Leased, Report, WorkerReport, inspect};
 pub use self::core::LEVELS;
 use self::core::{Core, Measures};
 pub use self::desk::Times;
