@@ -46,6 +46,8 @@ pub enum Contender {
     Pipe,
     Socket,
     Semaphores,
+    Tasks,
+    TasksSpin,
     Redis,
     Nats,
     AllThreads,
@@ -69,7 +71,7 @@ pub enum Side {
     Ours,
     /// Somebody else's queue.
     Peer,
-    /// A server for tasks: only among tasks.
+    /// A server for tasks, or our queue of them: only among tasks.
     Broker,
     /// Hands every message to every receiver: only among its like. One of them is Handover's.
     Broadcast,
@@ -149,10 +151,13 @@ const ONE_PARK: &str = "one_producer().one_consumer(), Wait::Park";
 const GATING: &str = "gating_reader, Wait::Balanced: the writer waits for the slowest";
 const GATING_SPIN: &str = "gating_reader, Wait::Spin";
 const GATING_PARK: &str = "gating_reader, Wait::Park";
+const TASKS: &str =
+    "tasks::Options: submit, take and done, each task by itself, with its times counted; Wait::Balanced";
+const TASKS_SPIN: &str = "as handover tasks, Wait::Spin";
 const ORDINARY: &str = "reader, Wait::Balanced: who lags misses messages, and is told how many";
 
 /// In the order of `Contender`.
-pub static ALL: [Entry; 51] = [
+pub static ALL: [Entry; 53] = [
     entry(C::Threads, "handover", "handover", (T, Ours, Blocks, Many), BALANCED),
     entry(C::ThreadsSpin, "handover, Spin", "handover", (T, Ours, Spins, Many), SPIN),
     entry(C::ThreadsPark, "handover, Park", "handover", (T, Ours, Blocks, Many), PARK),
@@ -299,6 +304,8 @@ pub static ALL: [Entry; 51] = [
         (P, Peer, Blocks, Many),
         "the classic exercise, in C: two counting semaphores and a mutex",
     ),
+    entry(C::Tasks, "handover tasks", "handover", (P, Broker, Blocks, Many), TASKS),
+    entry(C::TasksSpin, "handover tasks, Spin", "handover", (P, Broker, Spins, Many), TASKS_SPIN),
     entry(
         C::Redis,
         "Redis list",

@@ -61,7 +61,10 @@ fn main() {
             Part::Fairness => throughput::fairness(&settings, &mut document),
             Part::Crowd => throughput::crowd(&settings, &mut document),
             Part::Broadcast => broadcast::measure(&settings, &mut document),
-            Part::Tasks => throughput::tasks(&settings, &mut document),
+            Part::Tasks => {
+                throughput::tasks(&settings, &mut document);
+                latency::of_tasks(&settings, &mut document);
+            }
             Part::Idle => upkeep::idle(&settings, &mut document),
             Part::Start => upkeep::start(&settings, &mut document),
             Part::Memory => upkeep::memory(&settings, &mut document),

@@ -16,6 +16,7 @@ use crate::ends::{self, Done, Kilobyte, Large, Put, Take, Worded};
 use crate::plan::{Plan, Size, Work};
 use crate::queues::broadcasts::{Everybody, TokioTake};
 use crate::queues::processes::{Handover, options};
+use crate::queues::tasks::TaskQueue;
 use crate::queues::threads::{DisruptorPut, DisruptorTake, Guarded};
 use crate::queues::{Across, PREFIX, Place, brokers, crates, limits, processes as kernel};
 use crate::roles::Role;
@@ -312,6 +313,8 @@ where
         C::AllProcessesOrdinary => what.with::<Everybody<false, 0>>(),
         C::IceoryxAll => what.with::<crates::Iceoryx>(),
         C::DisruptorMpAll => what.with::<crates::DisruptorMp>(),
+        C::Tasks => what.with::<TaskQueue<0>>(),
+        C::TasksSpin => what.with::<TaskQueue<1>>(),
         C::Redis => what.with::<brokers::Redis>(),
         C::Nats => what.with::<brokers::Nats>(),
         between_threads => unreachable!("{between_threads:?} has no processes"),

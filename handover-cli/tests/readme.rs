@@ -36,10 +36,26 @@ fn the_examples_do_what_they_are_for() {
         ("processes", "0\n1\n2\n"),
         ("market", &quotes.repeat(2)),
         ("pipeline", "1000 journalled, largest 1000, 500500 executed\n"),
+        (
+            "tasks_submit",
+            "a task with the key \"rebuild\" waits already; leave it at that, or use another key\nthe answer is 42\n\
+             dead: never works, after 2 tries: as its name says\n",
+        ),
     ] {
         let output = run_example(name);
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success() && out == expected, "{name}: {out}\n{err}");
+    }
+}
+
+#[test]
+fn the_example_of_a_killed_worker_ends_with_its_task_done_by_another() {
+    let output = run_example("tasks_work");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{out}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(out.starts_with("task 1, try 1\n") && out.ends_with("3 done\n"), "{out}");
+    for line in ["task 1, try 2", "task 2, try 1", "task 3, try 1"] {
+        assert!(out.lines().any(|printed| printed == line), "{line}: {out}");
     }
 }
 

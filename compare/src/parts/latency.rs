@@ -50,6 +50,19 @@ pub fn of_broadcasts(settings: &Settings, document: &mut Document) {
     }
 }
 
+/// One way, of tasks: from before they are submitted until they are done.
+pub fn of_tasks(settings: &Settings, document: &mut Document) {
+    if settings.includes_cell(&CELL) {
+        let wanted = |entry: &Entry| entry.side == Side::Broker || entry.contender == C::Semaphores;
+        let results = one_way(settings, document, Pace::Calm, ("tasks of a u64", "latency-tasks-paced"), wanted);
+        let spinning = of_pin(&results, false).find(|one| one.plan.entry.contender == C::TasksSpin);
+        if let Some(median) = spinning.map(|one| one.quantile(1, 0.5).median()) {
+            let what = "tasks, from submit to take, spinning: at most 0.5 microseconds";
+            document.aims.single(what, Bound::AtMost(0.5), median, format!("{} us", show(median)));
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
     /// 10,000 a second.

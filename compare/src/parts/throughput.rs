@@ -306,8 +306,7 @@ pub fn crowd(settings: &Settings, document: &mut Document) {
     note(&mut document.report, &results);
 }
 
-/// What others use to hand out tasks of 64 bytes. Handover's tasks will stand here, and their aim, at least 20 times the
-/// three semaphores; its queue stands here meanwhile, as what tasks are to be built on.
+/// What is used to hand out tasks of 64 bytes; and Handover's queue, which knows no leases.
 pub fn tasks(settings: &Settings, document: &mut Document) {
     let cells = [(1, 1), (2, 2), (4, 4)].map(|(producers, consumers)| Cell {
         size: Size::Line,
@@ -336,14 +335,21 @@ pub fn tasks(settings: &Settings, document: &mut Document) {
         table.row(std::iter::once(name).chain(figures));
     }
     document.report.table(&table);
-    let to_semaphores = ratios(&cells, |cell| {
-        let rate = |contender| results.rate(contender, cell, 1, false);
-        Some(rate(C::Processes)? / rate(C::Semaphores)?)
-    });
+    let rate = |contender, cell| results.rate(contender, cell, 1, false);
+    let to_semaphores = ratios(&cells, |cell| Some(rate(C::Tasks, cell)? / rate(C::Semaphores, cell)?));
     if let Some((cell, worst)) = to_semaphores.iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
         let what = "tasks of 64 bytes: at least 20 times the three semaphores";
-        let figures = format!("not yet: Handover has no tasks; its queue is at {} times, worst ({cell})", show(*worst));
-        document.aims.single(what, Bound::AtLeast(20.0), f64::NAN, figures);
+        document.aims.single(what, Bound::AtLeast(20.0), *worst, format!("{}, worst ({cell})", show(*worst)));
+    }
+    let alone = cells.first().and_then(|cell| rate(C::Tasks, *cell));
+    if let Some((alone, cell)) = alone.zip(cells.first()) {
+        let what = "tasks of 64 bytes, one submitter and one worker: at least 10 million a second";
+        document.aims.single(what, Bound::AtLeast(10.0), alone, format!("{} ({cell})", show(alone)));
+        let of_alone = ratios(&cells[1..], |cell| Some(rate(C::Tasks, cell)? / alone));
+        if let Some((cell, worst)) = of_alone.iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
+            let what = "tasks of 64 bytes, two and two, four and four: at least half of one and one";
+            document.aims.single(what, Bound::AtLeast(0.5), *worst, format!("{}, worst ({cell})", show(*worst)));
+        }
     }
     note(&mut document.report, &results);
 }

@@ -5,6 +5,7 @@ pub mod brokers;
 pub mod crates;
 pub mod limits;
 pub mod processes;
+pub mod tasks;
 pub mod threads;
 
 use std::any::Any;

@@ -108,7 +108,9 @@ impl Options {
         let shape = message::shape::<Owned<T>>(self.message_max)?;
         let measures = self.measures(&shape, true)?;
         let core = Core::on_heap(measures, discard::<Owned<T>>)?;
-        core.set_limit(self.capacity as u32);
+        if measures.limited {
+            core.set_limit(self.capacity as u32);
+        }
         Ok(Queue::over(core))
     }
 
@@ -143,8 +145,10 @@ impl Options {
         let measures = self.measures(&shape, false)?;
         let features = if self.goes_with_last_user { GOES_WITH_LAST_USER } else { 0 };
         let init = |body: *mut u8, _| {
-            // SAFETY: a new body begins with the control block, and nobody else can see it yet.
-            unsafe { &*body.cast::<Control>() }.begin(self.capacity as u32);
+            if measures.limited {
+                // SAFETY: a new body begins with the control block, and nobody else can see it yet.
+                unsafe { &*body.cast::<Control>() }.begin(self.capacity as u32);
+            }
         };
         let segment = Segment::create(place, measures.header(&shape, features), self.mode, init)?;
         Ok(Queue::over(Core::in_segment(segment, measures)))

@@ -151,11 +151,9 @@ impl<M: Shareable + ?Sized> Submitter<M> {
             return Err(Error::Unfit { why });
         }
         if let Some(key) = terms.key
-            && key.len() > KEY_MAX
+            && !(1..=KEY_MAX).contains(&key.len())
         {
-            return Err(Error::Unfit {
-                why: format!("a key of {} bytes is too long; {KEY_MAX} is the most", key.len()),
-            });
+            return Err(Error::Unfit { why: format!("a key has 1 to {KEY_MAX} bytes, not {}", key.len()) });
         }
         self.pulse.borrow_mut().beat(|| member.sweep());
         match self.try_claim(false)? {
@@ -302,7 +300,7 @@ impl<'s, 'm, M: Shareable + ?Sized> Draft<'s, 'm, M> {
         self
     }
 
-    /// Refused, with [`Error::Duplicate`], as long as another task of the same key waits. At most 64 bytes.
+    /// Refused, with [`Error::Duplicate`], as long as another task of the same key waits. 1 to 64 bytes.
     pub fn key(mut self, key: &'m (impl AsRef<[u8]> + ?Sized)) -> Self {
         self.terms.key = Some(key.as_ref());
         self
