@@ -219,8 +219,9 @@ fn many_submitters_and_workers_lose_nothing_and_double_nothing() {
     assert!(seen.iter().copied().eq(0..40_000), "{} of 40000", seen.len());
     let report = tasks.report();
     assert_eq!((report.submitted, report.taken, report.done), (40_000, 40_000, 40_000));
-    assert_eq!(report.waiting_times.count(), 40_000);
-    assert_eq!(report.working_times.count(), 40_000);
+    // Of those that come so fast a part is enough.
+    assert!((40_000 / 20..=40_000).contains(&report.waiting_times.count()), "{}", report.waiting_times.count());
+    assert_eq!(report.working_times.count(), report.waiting_times.count());
 }
 
 #[test]
@@ -751,11 +752,23 @@ fn what_others_read_is_what_was_done() {
     assert_eq!(report.workers[0].leases[0].id, lease.id());
     assert!(report.workers[0].leases[0].since >= Duration::from_millis(5));
     assert_eq!(report.submitters, [(process::id(), true)]);
-    assert_eq!((report.waiting_times.count(), report.working_times.count()), (3, 2));
     lease.done().expect("ours");
+    // What comes slowly is timed, each one.
+    while let Ok(lease) = worker.try_take() {
+        lease.done().expect("ours");
+    }
+    let timed = tasks.report().working_times.count();
+    for _ in 0..3 {
+        thread::sleep(Duration::from_millis(12));
+        submitter.task(1).priority(7).submit().expect("room");
+        let lease = worker.take().expect("there");
+        thread::sleep(Duration::from_millis(2));
+        lease.done().expect("ours");
+    }
     drop((submitter, worker));
     let report = tasks.report();
-    assert_eq!((report.done, report.working_times.count()), (2, 3), "also when they have left");
+    assert_eq!((report.done, report.working_times.count()), (38, timed + 3), "also when they have left");
+    assert!(report.working_times.quantile(1.0).is_some_and(|longest| longest >= Duration::from_millis(2)));
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod mapping;
 mod signals;
 mod sleep;
 
-pub(crate) use clock::{QuickClock, now};
+pub(crate) use clock::{last_tick, now};
 pub(crate) use file::{
     create_anonymous, create_unnamed, facts, facts_at, give_name, named, names, open, read_beginning, remove, reopen,
     reserve, seal_length, set_length, set_mode,

@@ -1,10 +1,12 @@
 //! What a member tells others: what it has done, how long that took, and the hint that it owes.
 
+use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Duration;
 
 use super::block::Hint;
+use crate::os;
 use crate::roster::count;
 
 /// Only the member itself writes here. Nothing is ever reset, so that sums over all desks are the queue's, whoever has
@@ -41,6 +43,46 @@ impl Desk {
     pub(super) fn paid(&self) {
         self.owed.store(0, Release);
     }
+}
+
+/// What time it is, exactly only now and then: to read the clock is dear beside a task that takes no time. Exact are the first
+/// time after each tick of the system's clock, and one in [`EVERY`] of the others; so of all that comes slowly, every one.
+#[derive(Default)]
+pub(super) struct Sampler {
+    tick: Cell<u64>,
+    left: Cell<u32>,
+}
+
+const EVERY: u32 = 16;
+/// In a time: it is exact.
+const EXACT: u64 = 1;
+
+impl Sampler {
+    #[inline(always)]
+    pub(super) fn now(&self) -> u64 {
+        let tick = os::last_tick();
+        if tick == self.tick.get() && self.left.get() > 0 {
+            self.left.set(self.left.get() - 1);
+            return roughly(tick);
+        }
+        self.tick.set(tick);
+        self.left.set(EVERY - 1);
+        exactly(os::now())
+    }
+}
+
+pub(super) fn exactly(time: u64) -> u64 {
+    time | EXACT
+}
+
+pub(super) fn roughly(time: u64) -> u64 {
+    time & !EXACT
+}
+
+/// From an exact time to now; `None` if it was not exact.
+#[inline(always)]
+pub(super) fn since(time: u64) -> Option<u64> {
+    (time & EXACT != 0).then(|| os::now().saturating_sub(time))
 }
 
 /// Four steps to each doubling, from 64 nanoseconds to 4 minutes.

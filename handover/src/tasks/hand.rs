@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::block::{Hint, State, Word};
 use super::core::{Core, FREE, LEVEL, LEVELS, RETURNED};
-use super::desk::Desk;
+use super::desk::{Desk, exactly};
 use crate::error::Error;
 use crate::os;
 use crate::ring::{Fault, Owner, Refusal, Run};
@@ -156,7 +156,7 @@ impl Hand<'_> {
             return Ok(());
         }
         self.set_alarm(block, head.deadline.load(Relaxed));
-        head.submitted.store(now, Relaxed);
+        head.submitted.store(exactly(now), Relaxed);
         let ring = match why {
             Why::Returned(..) => {
                 count(&desk.redelivered, 1);
@@ -277,7 +277,7 @@ impl Hand<'_> {
                     return self.bury_late(block, mine, false);
                 }
                 self.set_alarm(block, deadline);
-                head.submitted.store(now, Relaxed);
+                head.submitted.store(exactly(now), Relaxed);
                 let (level, _) = terms(head.terms.load(Relaxed));
                 self.announce(block, mine.next().to(State::Waiting), LEVEL + level)
             }

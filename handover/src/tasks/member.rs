@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::block::Hint;
 use super::core::{Core, FREE, RETURNED, RINGS};
-use super::desk::Desk;
+use super::desk::{Desk, Sampler};
 use super::hand::{ALARMS, Hand};
 use crate::blocking::Waiter;
 use crate::error::Error;
 use crate::fences::Fences;
 use crate::gate::PERIOD;
-use crate::os::{self, QuickClock};
+use crate::os;
 use crate::ring::{Refusal, Run};
 use crate::roster::{ALONE, Counters, Membership, Role, Searches};
 
@@ -25,7 +25,7 @@ pub(super) struct TaskMember {
     pub(super) membership: Membership,
     /// The forks this process had seen when the handle was made.
     forks: u64,
-    pub(super) clock: QuickClock,
+    pub(super) clock: Sampler,
     /// Whether a hint that was looked for is in the hands of another.
     pub(super) held: Cell<bool>,
     /// The longest sleep that this handle likes.
@@ -40,7 +40,7 @@ impl TaskMember {
             core: Arc::clone(core),
             membership,
             forks: os::forks(),
-            clock: QuickClock::default(),
+            clock: Sampler::default(),
             held: Cell::new(false),
             longest: Cell::new(Duration::MAX),
         };

@@ -14,6 +14,7 @@ use crate::blocking::block;
 use crate::error::{Error, PushError};
 use crate::gate::{Limit, Rhythm, Wait};
 use crate::message::Shareable;
+use crate::os;
 use crate::ring::Owner;
 use crate::roster::{Pulse, Role, count};
 use crate::segment::copy;
@@ -220,7 +221,7 @@ impl<M: Shareable + ?Sized> Submitter<M> {
         let (member, core) = (&self.member, &*self.member.core);
         let head = core.head(block);
         let now = member.clock.now();
-        let after = |time: Duration| now.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        let after = |time: Duration| os::now().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         let id = TaskId(u64::from(block) << 36 | word.generation());
         head.id.store(id.0, Relaxed);
         head.submitted.store(now, Relaxed);
@@ -229,7 +230,7 @@ impl<M: Shareable + ?Sized> Submitter<M> {
         let tries = if terms.tries == 0 { core.settings().tries.load(Relaxed) as u8 } else { terms.tries };
         head.terms.store(pack_terms(terms.priority, tries.max(1)), Relaxed);
         let awaiter = if terms.awaited { u32::from(member.membership.owner.0) + 1 } else { 0 };
-        head.awaiter.store(awaiter, SeqCst);
+        head.awaiter.store(awaiter, Relaxed);
         head.failures.store(0, Relaxed);
         // SAFETY: the block is this member's, and others read the message by atomics only. Prepared before.
         unsafe { M::share(message, &self.scratch.borrow(), core.message(block)) };

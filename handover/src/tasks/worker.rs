@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::block::{Hint, State, Word};
 use super::core::{Core, LEVEL, LEVELS, RETURNED};
+use super::desk::{Desk, exactly, roughly, since};
 use super::hand::Why;
 use super::member::TaskMember;
 use super::submitter::TaskId;
@@ -233,15 +234,22 @@ impl<M: Shareable + ?Sized> Worker<M> {
     fn lease(&self, block: u32, word: Word) -> Result<Lease<'_, M>, Error> {
         let core = &*self.member.core;
         let head = core.head(block);
-        let now = self.member.clock.now();
         let desk = self.member.desk();
-        desk.waiting.count(now.saturating_sub(head.submitted.load(Relaxed)));
-        head.taken.store(now, Relaxed);
+        // Of those whose beginning is known exactly it is also told how long they were worked on.
+        let submitted = head.submitted.load(Relaxed);
+        let began = match since(submitted) {
+            Some(waited) => {
+                desk.waiting.count(waited);
+                exactly(submitted.wrapping_add(waited))
+            }
+            None => roughly(os::last_tick()),
+        };
+        head.taken.store(began, Relaxed);
         count(&desk.taken, 1);
         self.taken.set(self.taken.get() + 1);
         self.leases.set(self.leases.get() + 1);
         // From here on a failure gives the task back.
-        let mut lease = Lease { worker: self, block, word: Cell::new(word), began: now, task: None };
+        let mut lease = Lease { worker: self, block, word: Cell::new(word), began, task: None };
         // SAFETY: the block's message was written whole; others write it by atomics only.
         lease.task = Some(M::decode(unsafe { M::snapshot(core.message(block), core.message_max()) })?);
         Ok(lease)
@@ -381,7 +389,7 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
         let member = &self.worker.member;
         let (core, hand, desk) = (&*member.core, member.hand(), member.desk());
         self.task = None;
-        desk.working.count(member.clock.now().saturating_sub(self.began));
+        self.count_time(desk);
         let head = core.head(block);
         if core.alarm(block).load(Relaxed) != 0 {
             hand.set_alarm(block, 0);
@@ -401,7 +409,7 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
         let busy = self.end()?;
         let member = &self.worker.member;
         let desk = member.desk();
-        desk.working.count(member.clock.now().saturating_sub(self.began));
+        self.count_time(desk);
         count(&desk.failed, 1);
         member.hand().give_back(self.block, busy, Why::Failed(reason))
     }
@@ -427,6 +435,13 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
         Ok(())
     }
 
+    #[inline(always)]
+    fn count_time(&self, desk: &Desk) {
+        if let Some(worked) = since(self.began) {
+            desk.working.count(worked);
+        }
+    }
+
     /// Ends the lease: the block is nobody else's until its word changes again.
     #[inline(always)]
     fn end(&self) -> Result<Word, Error> {
@@ -438,6 +453,10 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
         // Whatever comes of it, dropping the lease does nothing more.
         self.word.set(Word::new(State::Retired, Owner(0), 0, 0));
         self.worker.leases.set(self.worker.leases.get() - 1);
+        if self.worker.lease == 0 {
+            // Nobody else changes what a living worker holds for ever.
+            return Ok(busy);
+        }
         if member.core.change(self.block, word, busy) { Ok(busy) } else { Err(Error::LeaseLost) }
     }
 }
