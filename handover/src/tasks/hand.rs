@@ -17,6 +17,9 @@ use crate::roster::count;
 /// Alarms are looked at once in so many nanoseconds at most.
 pub(super) const ALARMS: u64 = 1_000_000;
 
+/// A ring that is full for so many looks, most of them 100 microseconds apart, will be so for ever.
+const MOST_LOOKS: u32 = 10_000;
+
 /// A member's number, and what it works on.
 #[derive(Clone, Copy)]
 pub(super) struct Hand<'a> {
@@ -98,7 +101,8 @@ impl Hand<'_> {
                         return Err(self.fault(fault));
                     }
                 }
-                // Hints that the dead have left, and that are dropped as they come out.
+                // Full: of hints that the dead have left, and that are dropped as they come out; or somebody scribbled.
+                Err(_) if looks > MOST_LOOKS => return Err(self.corrupt("a ring of hints is full")),
                 Err(_) => {}
             }
             if looks < 100 { thread::yield_now() } else { thread::sleep(Duration::from_micros(100)) }
