@@ -28,7 +28,7 @@ pub enum Error {
         /// The key.
         key: String,
     },
-    /// The lease was over before this was said: its task is another worker's by now.
+    /// The lease was over before this was said: its task was given to others.
     LeaseLost,
     /// The task whose result was waited for became a dead letter.
     Dead {
@@ -196,9 +196,9 @@ impl fmt::Display for Error {
             Error::LeaderGone { number } => write!(f, "the reader that this one follows (number {number}) is gone; follow its successor"),
             Error::Closed => f.write_str("the queue is closed; nothing more can be pushed, and nothing is left to receive"),
             Error::Duplicate { key } => write!(f, "a task with the key {key:?} waits already; leave it at that, or use another key"),
-            Error::LeaseLost => f.write_str("the lease was over, and the task is another worker's by now; work faster, extend leases in time, or make the queue with longer ones"),
+            Error::LeaseLost => f.write_str("the lease was over before, and the task was given to others; work faster, extend leases in time, or make the queue with longer ones"),
             Error::Dead { reason } => write!(f, "the task became a dead letter: {reason}; look into it, then requeue or purge it"),
-            Error::NoTask { id } => write!(f, "there is no dead letter of the number {id}; list them"),
+            Error::NoTask { id } => write!(f, "no task of the number {id} is there, or not in a state in which that can be done; look what there is"),
             Error::Forked => f.write_str("this handle was made before a fork and belongs to the parent process; open the queue again in the child"),
             Error::TooLong { length, max } => write!(f, "the message has {length} bytes and the queue takes at most {max}; send a shorter one or create the queue with a larger maximum"),
             Error::Message { why } => write!(f, "the message could not be encoded or decoded: {why}; sender and receiver must use the same type"),

@@ -75,6 +75,17 @@ fn child() {
                 submitter.submit(number).expect("open");
             }
         }
+        "submit-for-ever" => {
+            let submitter = tasks.submitter().expect("room for one");
+            for number in 0.. {
+                if words[1] == "keyed" {
+                    // One of its kind may wait.
+                    let _ = submitter.task(number).key(&format!("{}", number % 7)).submit();
+                } else {
+                    submitter.submit(number).expect("open");
+                }
+            }
+        }
         "resize" => {
             say("resizing");
             let result = tasks.resize(words[1].parse().expect("a number"), Shrink::Wait);
@@ -817,4 +828,262 @@ fn bytes_and_serde_types_are_tasks_too() {
         tasks.submitter().expect("room").submit(&vec!["a".into(), "b".into()]).expect("room");
         assert_eq!(tasks.worker().expect("room").take().expect("there").task(), &["a", "b"]);
     }
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+#[test]
+fn whoever_is_killed_the_others_go_on() {
+    for mode in ["plain", "keyed"] {
+        let name = Name::new();
+        let tasks = Options::new().capacity(4).tries(255).create::<u64>(&name).expect("made");
+        let start = |nth: usize| {
+            let task = if nth.is_multiple_of(2) { "submit-for-ever" } else { "work-by-hand" };
+            Child::start(&format!("{task} {} {mode}", &*name))
+        };
+        let mut children: Vec<Child> = (0..4).map(start).collect();
+        let begun = Instant::now();
+        let mut random = u64::from(process::id());
+        let mut kills = 0;
+        while begun.elapsed() < Duration::from_millis(1500) {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            thread::sleep(Duration::from_micros(1000 + (random >> 33) % 5000));
+            let victim = (random >> 50) as usize % 4;
+            children[victim].kill();
+            children[victim].wait();
+            kills += 1;
+            let before = tasks.report().done;
+            children[victim] = start(victim);
+            eventually(&format!("tasks are done after {kills} kills, {mode}"), || tasks.report().done > before);
+        }
+        drop(children);
+        let worker = tasks.worker().expect("room");
+        while let Ok(lease) = worker.take_timeout(50 * MS) {
+            lease.done().expect("ours");
+        }
+        drop(worker);
+        has_its_whole_capacity(&tasks, 4);
+    }
+}
+
+#[test]
+fn a_requeued_letter_has_all_its_tries_and_no_deadline_and_nobody_ends_its_lease() {
+    for buried in [false, true] {
+        let tasks = Options::new().tries(3).backoff(Duration::ZERO, Duration::ZERO).anonymous::<u64>().expect("made");
+        let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+        let id = submitter.task(1).deadline(30 * MS).submit().expect("room");
+        for _ in 0..2 {
+            worker.take().expect("in time").fail("not yet").expect("ours");
+        }
+        thread::sleep(35 * MS);
+        drop(tasks.submitter().expect("room"));
+        assert_eq!(tasks.dead_letters().expect("whole")[0].tries, 2);
+        if buried {
+            assert!(worker.try_take().is_err(), "its hint comes out of the ring");
+        }
+        assert_eq!(tasks.requeue_all().expect("whole"), 1);
+        let lease = worker.try_take().expect("requeued");
+        assert_eq!((lease.id(), lease.tries()), (id, 1));
+        // Others look at what is due.
+        submitter.task(2).delay(MS).submit().expect("room");
+        thread::sleep(5 * MS);
+        drop(tasks.submitter().expect("room"));
+        lease.done().expect("ours");
+    }
+}
+
+#[test]
+fn a_ticket_is_told_of_a_task_that_was_thrown_away_and_a_forgotten_one_takes_no_room() {
+    let tasks = Options::new().capacity(2).result_max(8).tries(1).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    let ticket = submitter.task(1).request().expect("room");
+    worker.take().expect("there").fail("no").expect("ours");
+    tasks.purge(ticket.id()).expect("dead");
+    assert!(matches!(ticket.wait(), Err(Error::NoTask { .. })));
+    std::mem::forget(submitter.task(1).try_request().expect("room"));
+    worker.take().expect("there").done().expect("ours");
+    drop((submitter, worker));
+    has_its_whole_capacity(&tasks, 2);
+}
+
+#[test]
+fn what_waits_can_be_cancelled() {
+    let tasks = Options::new().capacity(3).result_max(8).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    let waiting = submitter.task(1).key("k").request().expect("room");
+    let delayed = submitter.task(2).delay(Duration::from_secs(100)).submit().expect("room");
+    let third = submitter.submit(3).expect("room");
+    let id = waiting.id();
+    tasks.cancel(id).expect("it waits");
+    tasks.cancel(delayed).expect("it is delayed");
+    assert!(waiting.wait().is_err());
+    assert!(matches!(tasks.cancel(id), Err(Error::NoTask { .. })));
+    submitter.task(4).key("k").submit().expect("none of that key waits");
+    let lease = worker.try_take().expect("the third");
+    assert_eq!(lease.id(), third);
+    assert!(matches!(tasks.cancel(third), Err(Error::NoTask { .. })), "it is worked on");
+    lease.done().expect("ours");
+    assert_eq!(*worker.try_take().expect("the fourth").task(), 4);
+    drop(worker);
+    let worker = tasks.worker().expect("room");
+    worker.take().expect("given back").done().expect("ours");
+    has_its_whole_capacity(&tasks, 3);
+}
+
+#[test]
+fn one_that_runs_looks_at_what_is_due_while_there_is_work() {
+    let tasks = Options::new().capacity(400).anonymous::<u64>().expect("made");
+    let submitter = tasks.submitter().expect("room");
+    submitter.task(1000).priority(7).delay(20 * MS).submit().expect("room");
+    submitter.submit_batch(0..300).expect("room");
+    tasks.close();
+    let begun = Instant::now();
+    let mut when = None;
+    let run = tasks.worker().expect("room").run(|lease| {
+        if *lease.task() == 1000 {
+            when = Some(begun.elapsed());
+        }
+        thread::sleep(MS);
+        Ok::<(), String>(())
+    });
+    assert_eq!(run.expect("drained"), 301);
+    assert!(when.is_some_and(|when| when < 150 * MS), "due after 20 ms, taken after {when:?}");
+}
+
+#[test]
+fn the_end_of_a_closed_queue_is_told_when_the_last_task_is_done() {
+    let tasks = Options::new().anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    submitter.submit(1).expect("room");
+    let lease = worker.take().expect("there");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let worker = tasks.worker().expect("room");
+            assert!(matches!(worker.take(), Err(Error::Closed)));
+            Instant::now()
+        });
+        thread::sleep(20 * MS);
+        tasks.close();
+        thread::sleep(20 * MS);
+        let done = Instant::now();
+        lease.done().expect("ours");
+        let late = waiting.join().expect("no panic").saturating_duration_since(done);
+        assert!(late < 200 * MS, "told {late:?} later");
+    });
+}
+
+#[test]
+fn one_that_sleeps_since_before_a_lease_began_is_given_its_task_when_it_is_over() {
+    let tasks = Options::new().lease(30 * MS).anonymous::<u64>().expect("made");
+    let submitter = tasks.submitter().expect("room");
+    thread::scope(|scope| {
+        let work = || {
+            let worker = tasks.worker().expect("room");
+            let lease = worker.take().expect("there");
+            let when = (lease.tries(), Instant::now());
+            if lease.tries() == 1 {
+                thread::sleep(600 * MS);
+                assert!(matches!(lease.done(), Err(Error::LeaseLost)));
+            } else {
+                lease.done().expect("in time");
+            }
+            when
+        };
+        let workers = [scope.spawn(work), scope.spawn(work)];
+        thread::sleep(50 * MS);
+        submitter.submit(1).expect("room");
+        let mut taken = workers.map(|worker| worker.join().expect("no panic"));
+        taken.sort();
+        assert_eq!((taken[0].0, taken[1].0), (1, 2));
+        let late = taken[1].1 - taken[0].1;
+        assert!(late < 300 * MS, "a lease of 30 ms was over after {late:?}");
+    });
+}
+
+#[test]
+fn absurd_times_are_taken_for_what_they_are() {
+    let tasks = Options::new().backoff(Duration::MAX, Duration::MAX).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    for number in 0..10 {
+        let draft = submitter.task(number).delay(Duration::ZERO).deadline(Duration::MAX);
+        draft.submit().expect("room");
+        worker.take().expect("there").fail("no").expect("ours");
+    }
+    submitter.task(1).delay(Duration::MAX).submit().expect("room");
+    thread::sleep(5 * MS);
+    assert!(matches!(worker.try_take(), Err(Error::Empty)));
+    assert_eq!(tasks.report().delayed, 11);
+    // A deadline does not wait for a delay.
+    submitter.task(2).delay(Duration::from_secs(5)).deadline(5 * MS).submit().expect("room");
+    thread::sleep(10 * MS);
+    drop(tasks.worker().expect("room"));
+    assert_eq!(tasks.report().dead_letters, 1);
+}
+
+#[test]
+fn a_second_resize_waits_no_longer_than_it_may() {
+    let tasks = Options::new().capacity(4).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    submitter.submit_batch(0..4).expect("room");
+    thread::scope(|scope| {
+        let first = scope.spawn(|| tasks.resize(2, Shrink::Wait));
+        thread::sleep(30 * MS);
+        let begun = Instant::now();
+        assert!(matches!(tasks.resize(3, Shrink::WaitFor(20 * MS)), Err(Error::Full)));
+        assert!(matches!(tasks.resize(3, Shrink::Refuse), Err(Error::Full)));
+        assert!(begun.elapsed() < 2000 * MS);
+        for _ in 0..2 {
+            worker.take().expect("there").done().expect("ours");
+        }
+        first.join().expect("no panic").expect("there was room");
+    });
+    assert_eq!(tasks.capacity(), 2);
+}
+
+#[test]
+fn administrators_are_let_in_when_all_places_are_taken() {
+    let tasks = Options::new().members(2).tries(1).anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    let id = submitter.submit(1).expect("room");
+    worker.take().expect("there").fail("no").expect("ours");
+    tasks.purge(id).expect("dead");
+    tasks.resize(500, Shrink::Refuse).expect("empty");
+}
+
+#[test]
+fn a_key_whose_task_is_tried_again_keeps_others_out_however_many_came_between() {
+    for others in [0, 200] {
+        let tasks =
+            Options::new().capacity(60).backoff(Duration::ZERO, Duration::ZERO).anonymous::<u64>().expect("made");
+        let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+        submitter.task(1).priority(7).key("k").submit().expect("the first");
+        let lease = worker.take().expect("there");
+        for other in 0..others {
+            submitter.task(2).key(&format!("other {other}")).submit().expect("the first of its key");
+            worker.take().expect("there").done().expect("ours");
+        }
+        lease.fail("again").expect("ours");
+        assert!(submitter.task(3).key("k").submit().is_err(), "after {others} others");
+    }
+}
+
+#[test]
+fn a_forked_child_takes_nothing_in_its_parents_name() {
+    let tasks = Options::new().anonymous::<u64>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    submitter.submit(1).expect("room");
+    // SAFETY: the child makes a few calls that allocate nothing, and ends.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let refused = matches!(worker.run(|_| Ok::<(), String>(())), Err(Error::Forked))
+            && matches!(worker.try_take(), Err(Error::Forked))
+            && matches!(submitter.try_submit(2).map_err(Error::from), Err(Error::Forked));
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(if refused { 7 } else { 8 }) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(libc::WEXITSTATUS(status), 7);
+    worker.try_take().expect("it is still there").done().expect("ours");
 }

@@ -142,7 +142,7 @@ impl Core {
         self.fan.fences.may_attach(&self.place())?;
         let sole = role == Role::Producer;
         let membership =
-            self.roster.attach(role, sole, &mut |owner, _| self.reap(owner, true)).map_err(|error| match error {
+            self.roster.attach(role, sole, &mut |owner, _, _| self.reap(owner, true)).map_err(|error| match error {
                 Error::Taken { place, pid, .. } => Error::Taken { place, role: "writer", pid },
                 other => other,
             })?;
@@ -188,7 +188,7 @@ impl Core {
     /// Looks for dead members and reaps them.
     pub(super) fn sweep(&self, counters: &Counters) {
         self.control().searches.0.begin();
-        self.processes().sweep(counters, &mut |owner, _| self.reap(owner, false));
+        self.processes().sweep(counters, &mut |owner, _, _| self.reap(owner, false));
     }
 }
 

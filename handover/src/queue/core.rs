@@ -334,7 +334,7 @@ impl Core {
     /// Attaches a member. Who sleeps without a bound, because nobody else was there, learns that somebody is.
     pub(crate) fn attach(&self, role: Role, sole: bool) -> Result<Membership, Error> {
         self.fences().may_attach(&self.place())?;
-        let membership = self.roster.attach(role, sole, &mut |owner, counters| self.reap(owner, true, counters))?;
+        let membership = self.roster.attach(role, sole, &mut |owner, _, counters| self.reap(owner, true, counters))?;
         if let Ring::One(one) = &self.ring {
             membership.begin_at(role, one.tail(), one.head());
         }
@@ -435,7 +435,7 @@ impl Core {
     pub(crate) fn sweep(&self, counters: &Counters) {
         let Roster::Processes(processes) = &self.roster else { return };
         self.control().searches.0.begin();
-        processes.sweep(counters, &mut |owner, counters| self.reap(owner, false, counters));
+        processes.sweep(counters, &mut |owner, _, counters| self.reap(owner, false, counters));
     }
 
     /// What a refusal is called among users.
@@ -509,7 +509,7 @@ mod tests {
         mem::forget(producer);
         unlock(&dead).expect("unlocked");
         let Roster::Processes(roster) = &reaper.core.roster else { unreachable!("it is shared") };
-        roster.sweep(&Counters::default(), &mut |owner, counters| {
+        roster.sweep(&Counters::default(), &mut |owner, _, counters| {
             // The successor has the lock before anything is settled, and is stopped there.
             assert!(lock(&successor).expect("asked"));
             reaper.core.reap(owner, false, counters)

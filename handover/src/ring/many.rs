@@ -667,6 +667,17 @@ impl Many {
         Err(Refusal::Corrupt(Fault::Distance))
     }
 
+    /// Calls `visit` with each message that is in the ring or in a receiver's hands, while others push and pop. For
+    /// messages that are read by atomics.
+    pub(crate) fn visit_messages(&self, visit: &mut dyn FnMut(*mut u8)) {
+        for index in 0..self.geometry.capacity {
+            let stamp = Stamp::from_bits(self.stamp(index).load(Acquire));
+            if matches!(stamp.state(), Some(State::Full | State::Reading)) {
+                visit(self.message(&self.run(Position { lap: 0, index }, 1, 0), 0));
+            }
+        }
+    }
+
     /// Calls `visit` with each message left in the ring, which nobody else uses any more.
     pub(crate) fn drain_alone(&mut self, visit: &mut dyn FnMut(*mut u8)) {
         for index in 0..self.geometry.capacity {

@@ -235,9 +235,9 @@ unsafe impl Send for Processes {}
 // SAFETY: as above.
 unsafe impl Sync for Processes {}
 
-/// Called with the number of a member that is dead, before its entry is freed, and with the counters that the caller
-/// may write: once more if its reaper died. Returns whether all that the dead one held is settled.
-pub(crate) type Reap<'a> = &'a mut dyn FnMut(Owner, &Counters) -> bool;
+/// Called with the number of a member that is dead and its process, before its entry is freed, and with the counters that
+/// the caller may write: once more if its reaper died. Returns whether all that the dead one held is settled.
+pub(crate) type Reap<'a> = &'a mut dyn FnMut(Owner, u32, &Counters) -> bool;
 
 impl Roster {
     /// Attaches a member; `sole` if only one of its role is let in.
@@ -390,18 +390,23 @@ impl Processes {
             return Ok(None);
         }
         mine.store(true, Release);
-        let state = entry.state.load(Acquire);
-        if role_of(state).is_some() {
-            // We have its lock, so it is dead and nobody can attach here; others may be settling it, too.
-            // Of what is ours nothing is left unsettled.
-            reap(Owner(number as u16), &entry.counters);
-            self.free(entry, state, &entry.counters);
-        }
-        entry.pid.store(process::id(), Relaxed);
+        let pid = entry.pid.swap(process::id(), Relaxed);
         entry.before.write(entry.counters.read());
         let role = if role == Role::Producer { 1 } else { 2 };
-        // SeqCst: a sleeper looks at the entries after it read its gate's sequence, which is moved on after this.
-        entry.state.store((state & !ROLE).wrapping_add(1 << 8) | role, SeqCst);
+        let mut state = entry.state.load(Acquire);
+        let next = |state: u64| (state & !ROLE).wrapping_add(1 << 8) | role;
+        // SeqCst: a sleeper looks at the entries after it read its gate's sequence, which is moved on after this. By
+        // compare-and-swap: whoever has just reaped the last one may be about to say so.
+        while let Err(now) = entry.state.compare_exchange(state, next(state), SeqCst, Acquire) {
+            state = now;
+        }
+        if role_of(state).is_some() {
+            // We have its lock, so it is dead and nobody can attach here; others may be settling it, too. Of what is ours
+            // nothing is left unsettled. The entry says already that it is ours: if we die in this, all of it is left to
+            // whoever reaps us.
+            count(&entry.counters.deaths, 1);
+            reap(Owner(number as u16), pid, &entry.counters);
+        }
         Ok(Some(Membership { owner: Owner(number as u16), entry, _kept: None }))
     }
 
@@ -460,7 +465,7 @@ impl Processes {
             }
             // If something is left, somebody has taken the lock since. That one reaps, too, if it finds the entry not yet
             // free; freed now, what the dead one held would be taken for its successor's.
-            if reap(owner, counters) {
+            if reap(owner, entry.pid.load(Relaxed), counters) {
                 self.free(entry, state, counters);
             }
         }

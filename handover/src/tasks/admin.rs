@@ -1,9 +1,11 @@
 //! What can be told of a task queue, and done to it as a whole.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::fence;
+use std::thread;
 use std::time::Duration;
 
-use super::block::State;
+use super::block::{State, Word};
 use super::core::{Core, LEVEL, LEVELS, Measures};
 use super::desk::{Times, exactly};
 use super::hand::{TOO_LATE, terms};
@@ -11,7 +13,7 @@ use super::member::TaskMember;
 use super::{TaskId, Tasks};
 use crate::blocking::{Shrink, block};
 use crate::error::Error;
-use crate::gate::{Rhythm, Wait};
+use crate::gate::{Limit, Rhythm, Wait};
 use crate::message::Shareable;
 use crate::os;
 use crate::roster::Role;
@@ -154,7 +156,7 @@ fn report(core: &Core) -> Report {
     for (block, word) in core.blocks() {
         let head = core.head(block);
         match word.state() {
-            Some(State::Waiting) => {
+            Some(State::Waiting | State::Requeued) => {
                 report.waiting[terms(head.terms.load(Relaxed)).0] += 1;
                 let age = since(head.submitted.load(Relaxed), now);
                 report.oldest = Some(report.oldest.map_or(age, |oldest| oldest.max(age)));
@@ -207,7 +209,7 @@ impl<M: Shareable + ?Sized> Tasks<M> {
     }
 
     /// Lets it hold more tasks or fewer, up to the [largest](super::Options::max_capacity) it was made for, while it is
-    /// used. Waits for another who resizes it.
+    /// used. Waits for another who resizes it as it waits for room.
     ///
     /// ```
     /// use handover::Shrink;
@@ -231,12 +233,12 @@ impl<M: Shareable + ?Sized> Tasks<M> {
                 return Err(Error::Unfit { why });
             }
         };
-        let member = TaskMember::attach(&self.core, Role::Producer)?;
-        let (settings, hand) = (self.core.settings(), member.hand());
-        if settings.resizing.take(&self.core, member.membership.owner, None)? {
+        let member = TaskMember::administer(&self.core)?;
+        let (settings, hand, limit) = (self.core.settings(), member.hand(), shrink.limit());
+        if settings.resizing.take(&self.core, member.membership.owner, limit)? {
             hand.settle_capacity();
         }
-        let result = self.resize_alone(&member, wanted, shrink);
+        let result = self.resize_alone(&member, wanted, limit);
         if result.is_err() {
             hand.settle_capacity();
         }
@@ -246,7 +248,7 @@ impl<M: Shareable + ?Sized> Tasks<M> {
         result
     }
 
-    fn resize_alone(&self, member: &TaskMember, wanted: u32, shrink: Shrink) -> Result<(), Error> {
+    fn resize_alone(&self, member: &TaskMember, wanted: u32, limit: Limit) -> Result<(), Error> {
         let (capacity, hand) = (&self.core.settings().capacity, member.hand());
         let now = capacity.load(Relaxed);
         if wanted >= now {
@@ -254,13 +256,15 @@ impl<M: Shareable + ?Sized> Tasks<M> {
             capacity.store(wanted, Relaxed);
             return Ok(());
         }
-        let limit = shrink.limit();
         for _ in wanted..now {
             if hand.retire_one()? {
                 continue;
             }
             // Only the dead may be in the way.
             member.sweep();
+            if hand.retire_one()? {
+                continue;
+            }
             let attempt = || Ok(hand.retire_one()?.then_some(()));
             let gate = &self.core.control().room;
             block(member, gate, (Wait::Park, limit), (&mut Rhythm::slow(), 0), Error::Full, attempt)?;
@@ -295,7 +299,7 @@ impl<M: Shareable + ?Sized> Tasks<M> {
                 task,
             };
             // What was read counts only if it is still the same dead letter.
-            std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
+            fence(Acquire);
             if core.word(block) == word {
                 letters.push(letter);
             }
@@ -310,47 +314,112 @@ impl<M: Shareable + ?Sized> Tasks<M> {
 
     /// Gives a dead letter all its tries anew, and no deadline.
     pub fn requeue(&self, id: TaskId) -> Result<(), Error> {
-        let member = TaskMember::attach(&self.core, Role::Producer)?;
-        let (core, hand, me) = (&*self.core, member.hand(), member.membership.owner);
-        let block = self.block_of(id)?;
-        let (head, word) = (core.head(block), core.word(block));
-        match word.state() {
-            Some(State::Dead) if core.change(block, word, word.next().tried(0).held(State::Busy, me)) => {
-                let word = word.next().next().tried(0).to(State::Waiting);
-                head.deadline.store(0, Relaxed);
-                head.submitted.store(exactly(os::now()), Relaxed);
-                hand.announce(block, word, LEVEL + terms(head.terms.load(Relaxed)).0)
-            }
-            Some(State::Expired) => {
-                // Its hint is still where it was.
-                head.deadline.store(0, Relaxed);
-                if core.change(block, word, word.to(State::Waiting)) {
-                    return Ok(());
-                }
-                Err(Error::NoTask { id: id.0 })
-            }
-            _ => Err(Error::NoTask { id: id.0 }),
-        }
+        let member = TaskMember::administer(&self.core)?;
+        self.requeue_as(&member, id)
+    }
+
+    /// Requeues all dead letters that there are; returns how many.
+    pub fn requeue_all(&self) -> Result<usize, Error> {
+        self.with_all(|member, id| self.requeue_as(member, id))
     }
 
     /// Throws a dead letter away.
     pub fn purge(&self, id: TaskId) -> Result<(), Error> {
-        let member = TaskMember::attach(&self.core, Role::Producer)?;
-        let (core, me) = (&*self.core, member.membership.owner);
-        let block = self.block_of(id)?;
-        let word = core.word(block);
-        let busy = word.next().held(State::Busy, me);
-        match word.state() {
-            Some(State::Dead) if core.change(block, word, busy) => member.hand().free(block, busy),
-            // Free when its hint comes out of the ring.
-            Some(State::Expired) if core.change(block, word, word.to(State::Purged)) => Ok(()),
-            _ => Err(Error::NoTask { id: id.0 }),
-        }
+        let member = TaskMember::administer(&self.core)?;
+        self.purge_as(&member, id)
     }
 
-    fn block_of(&self, id: TaskId) -> Result<u32, Error> {
+    /// Throws all dead letters away that there are; returns how many.
+    pub fn purge_all(&self) -> Result<usize, Error> {
+        self.with_all(|member, id| self.purge_as(member, id))
+    }
+
+    /// Takes a task out that no worker has yet, or that waits for another try. Who waits for its result is told that there
+    /// is no such task.
+    pub fn cancel(&self, id: TaskId) -> Result<(), Error> {
+        let member = TaskMember::administer(&self.core)?;
+        self.change(id, |block, word| match word.state() {
+            // Free when its hint comes out of the ring.
+            Some(State::Waiting | State::Requeued) => {
+                self.core.change(block, word, word.to(State::Purged)).then_some(Ok(()))
+            }
+            Some(State::Delayed) => self.empty(&member, block, word),
+            _ => Some(Err(Error::NoTask { id: id.0 })),
+        })
+    }
+
+    fn with_all(&self, act: impl Fn(&TaskMember, TaskId) -> Result<(), Error>) -> Result<usize, Error> {
+        let member = TaskMember::administer(&self.core)?;
+        let mut acted = 0;
+        for (block, word) in self.core.blocks() {
+            if !matches!(word.state(), Some(State::Dead | State::Expired)) {
+                continue;
+            }
+            match act(&member, TaskId(self.core.head(block).id.load(Relaxed))) {
+                Ok(()) => acted += 1,
+                // Another was faster.
+                Err(Error::NoTask { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(acted)
+    }
+
+    fn requeue_as(&self, member: &TaskMember, id: TaskId) -> Result<(), Error> {
+        let (core, hand) = (&*self.core, member.hand());
+        self.change(id, |block, word| match word.state() {
+            Some(State::Dead) => {
+                let mine = word.next().tried(0).held(State::Busy, member.membership.owner);
+                core.change(block, word, mine).then(|| {
+                    let head = core.head(block);
+                    head.deadline.store(0, Relaxed);
+                    head.submitted.store(exactly(os::now()), Relaxed);
+                    let (level, _) = terms(head.terms.load(Relaxed));
+                    hand.announce(block, mine.next().to(State::Waiting), 0, LEVEL + level)
+                })
+            }
+            // Its hint is still where it was.
+            Some(State::Expired) => core.change(block, word, word.to(State::Requeued)).then_some(Ok(())),
+            _ => Some(Err(Error::NoTask { id: id.0 })),
+        })
+    }
+
+    fn purge_as(&self, member: &TaskMember, id: TaskId) -> Result<(), Error> {
+        self.change(id, |block, word| match word.state() {
+            Some(State::Dead) => self.empty(member, block, word),
+            // Free when its hint comes out of the ring.
+            Some(State::Expired) => self.core.change(block, word, word.to(State::Purged)).then_some(Ok(())),
+            _ => Some(Err(Error::NoTask { id: id.0 })),
+        })
+    }
+
+    /// Frees a block that is nobody's. `None`: it has changed since.
+    fn empty(&self, member: &TaskMember, block: u32, word: Word) -> Option<Result<(), Error>> {
+        let mine = word.next().held(State::Filling, member.membership.owner);
+        let emptied = self.core.change(block, word, mine).then(|| member.hand().free(block, mine));
+        self.core.control().results.wake_all(true);
+        emptied
+    }
+
+    /// Does something to the block of a task, until it was done to what was looked at.
+    fn change(&self, id: TaskId, mut attempt: impl FnMut(u32, Word) -> Option<Result<(), Error>>) -> Result<(), Error> {
+        let missing = || Error::NoTask { id: id.0 };
         let block = u32::try_from(id.0 >> 36).ok().filter(|block| *block < self.core.measures.blocks);
-        let same = |block: &u32| self.core.head(*block).id.load(Relaxed) == id.0;
-        block.filter(same).ok_or(Error::NoTask { id: id.0 })
+        let block = block.ok_or_else(missing)?;
+        for looks in 0.. {
+            let word = self.core.word(block);
+            // After the word: if that is still the same when it is changed, so is this.
+            if self.core.head(block).id.load(Relaxed) != id.0 {
+                return Err(missing());
+            }
+            fence(Acquire);
+            // On its way from one state to another.
+            if word.state() == Some(State::Busy) && looks < 1000 {
+                thread::yield_now();
+            } else if let Some(done) = attempt(block, word) {
+                return done;
+            }
+        }
+        unreachable!("it looks for ever")
     }
 }

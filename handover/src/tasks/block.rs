@@ -5,7 +5,8 @@
 //! compare-and-swap from what was read, so a member that was stopped in between changes nothing that has gone on.
 //!
 //! A *hint* names a block and a generation. Rings of hints say which blocks are free and which wait to be worked on, in
-//! which order. A hint whose generation or state is not the block's any more is dropped.
+//! which order. A hint whose generation is not the block's any more is dropped. A block that is free or waits has a hint
+//! in a ring, or one is in the hands of a living member, or of a dead one that nobody has reaped yet.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
@@ -29,7 +30,7 @@ pub(crate) enum State {
     /// Not in service: beyond the capacity as it is now.
     Retired = 0,
     Free = 1,
-    /// A submitter writes its task.
+    /// A member fills it, or empties it: free, if that one dies.
     Filling = 2,
     /// For a worker; a hint of this generation is in a ring.
     Waiting = 3,
@@ -37,7 +38,7 @@ pub(crate) enum State {
     Delayed = 4,
     /// A worker works on it.
     Leased = 5,
-    /// Its holder moves it from one state to another.
+    /// Its holder moves its task from one state to another: given back, if that one dies.
     Busy = 6,
     Dead = 7,
     /// Done, and its result is there for the one who waits for it.
@@ -46,6 +47,8 @@ pub(crate) enum State {
     Expired = 9,
     /// An expired one that was purged: free as soon as its hint comes out of the ring.
     Purged = 10,
+    /// An expired one that was requeued: it waits again, as if it had no deadline and was never tried.
+    Requeued = 11,
 }
 
 /// ```text
@@ -84,6 +87,7 @@ impl Word {
             8 => State::Finished,
             9 => State::Expired,
             10 => State::Purged,
+            11 => State::Requeued,
             _ => return None,
         })
     }
@@ -142,6 +146,23 @@ impl Hint {
     }
 }
 
+/// The submitter that waits for a block's result, and in which generation it began to: so nobody takes it for another that
+/// has the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Awaiter(pub(crate) u64);
+
+impl Awaiter {
+    pub(crate) const NONE: Awaiter = Awaiter(0);
+
+    pub(crate) fn new(owner: Owner, generation: u64) -> Awaiter {
+        Awaiter((generation % GENERATIONS) << 16 | (u64::from(owner.0) + 1))
+    }
+
+    pub(crate) fn is(self, owner: Owner) -> bool {
+        self.0 & 0xffff == u64::from(owner.0) + 1
+    }
+}
+
 /// The longest key.
 pub(crate) const KEY_MAX: usize = 64;
 /// The longest reason that is kept.
@@ -158,12 +179,11 @@ pub(crate) struct Head {
     pub(crate) taken: AtomicU64,
     /// The level, and above it the most tries.
     pub(crate) terms: AtomicU32,
-    /// The submitter that waits for the result: its number plus one.
-    pub(crate) awaiter: AtomicU32,
     pub(crate) result_length: AtomicU32,
+    /// Who waits for the result: see [`Awaiter`].
+    pub(crate) awaiter: AtomicU64,
     pub(crate) failures: AtomicU32,
     pub(crate) key_length: AtomicU32,
-    reserved: AtomicU32,
 }
 
 const _: () = assert!(size_of::<Head>() == 64);

@@ -24,8 +24,8 @@ pub(super) const FREE: usize = 0;
 pub(super) const RETURNED: usize = 1;
 pub(super) const LEVEL: usize = 2;
 pub(super) const RINGS: usize = LEVEL + LEVELS;
-/// A ring has so many slots more than there are blocks: for hints that are dropped when they come out. A death can leave
-/// one behind.
+/// A ring has so many slots more than there are blocks and members: for hints that are dropped when they come out. Whoever
+/// looks for lost hints can take one for lost that a living member has in its hands.
 const SPARE: u32 = 64;
 /// A hint, as a message of the ring.
 const HINT: (usize, usize) = (8, 8);
@@ -43,10 +43,10 @@ pub(super) struct Settings {
     pub(super) backoff_most: AtomicU64,
     /// The shares of the levels, from the lowest; 0 for the lowest: strictly by priority.
     pub(super) weights: [AtomicU32; LEVELS],
-    /// Tries, where a task does not say.
-    pub(super) tries: AtomicU32,
     /// Whoever resizes.
     pub(super) resizing: Latch,
+    /// Tries, where a task does not say.
+    pub(super) tries: AtomicU32,
 }
 
 /// The head of a task queue's body. All zero is a new one without any block in service.
@@ -115,7 +115,8 @@ impl Measures {
         let links = buckets_at + buckets as usize * size_of::<Bucket>();
         let alarms = links + count as usize * size_of::<Link>();
         let rings = (alarms + count as usize * size_of::<AtomicU64>()).next_multiple_of(128);
-        let ring = Self::ring_length(count).and_then(|length| length.checked_mul(RINGS)).ok_or_else(too_large)?;
+        let ring =
+            Self::ring_length(count, entries).and_then(|length| length.checked_mul(RINGS)).ok_or_else(too_large)?;
         let head = rings.checked_add(ring).ok_or_else(too_large)?;
 
         let message = size_of::<Head>().next_multiple_of(align);
@@ -145,8 +146,9 @@ impl Measures {
     }
 
     /// Of one ring of hints.
-    fn ring_length(blocks: u32) -> Option<usize> {
-        (many::stride(HINT.0, HINT.1)?).checked_mul((blocks + SPARE) as usize)?.checked_next_multiple_of(128)
+    fn ring_length(blocks: u32, entries: u32) -> Option<usize> {
+        let slots = (blocks + entries + SPARE) as usize;
+        many::stride(HINT.0, HINT.1)?.checked_mul(slots)?.checked_next_multiple_of(128)
     }
 
     /// The header of a segment with these measures.
@@ -344,9 +346,11 @@ impl Core {
 
     /// Whether a worker may yet be given something.
     pub(super) fn anything_left(&self) -> bool {
-        self.blocks().any(|(_, word)| {
+        (0..self.measures.blocks).any(|block| {
             use State::*;
-            matches!(word.state(), Some(Filling | Waiting | Delayed | Leased | Busy))
+            // SeqCst: one who fills a block looks afterwards whether it was closed.
+            let word = Word(self.head(block).word.load(SeqCst));
+            matches!(word.state(), Some(Filling | Waiting | Delayed | Leased | Busy | Requeued))
         })
     }
 
@@ -360,13 +364,13 @@ impl Core {
 /// # Safety
 /// The body has these measures, for as long as the rings are used.
 unsafe fn rings(body: *mut u8, measures: &Measures) -> Vec<Many> {
-    let length = Measures::ring_length(measures.blocks).expect("measured");
+    let length = Measures::ring_length(measures.blocks, measures.entries).expect("measured");
     let ring = |number| {
         // SAFETY: lines and slots lie within the body, by the measures.
         unsafe {
             let lines = &raw const (*body.cast::<Control>()).lines[number];
             let slots = body.add(measures.rings + number * length);
-            Many::new(lines, slots, measures.blocks + SPARE, HINT.0, HINT.1, true)
+            Many::new(lines, slots, measures.blocks + measures.entries + SPARE, HINT.0, HINT.1, true)
         }
     };
     (0..RINGS).map(ring).collect()

@@ -1,11 +1,10 @@
-//! What a member tells others: what it has done, how long that took, and the hint that it owes.
+//! What a member tells others: what it has done, and how long that took.
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::block::Hint;
 use crate::os;
 use crate::roster::count;
 
@@ -13,9 +12,6 @@ use crate::roster::count;
 /// left or died.
 #[repr(C, align(128))]
 pub(super) struct Desk {
-    /// The hint that has to be in a ring because of what the member has just done: if it dies, whoever reaps it puts it
-    /// there. 0: none, as no block is free in generation 0.
-    pub(super) owed: AtomicU64,
     pub(super) submitted: AtomicU64,
     pub(super) taken: AtomicU64,
     pub(super) done: AtomicU64,
@@ -24,25 +20,11 @@ pub(super) struct Desk {
     pub(super) dead: AtomicU64,
     pub(super) redelivered: AtomicU64,
     pub(super) lost: AtomicU64,
-    reserved: [AtomicU64; 7],
+    reserved: [AtomicU64; 8],
     /// From when a task could be taken until it was.
     pub(super) waiting: Histogram,
     /// From when it was taken until it was done or failed.
     pub(super) working: Histogram,
-}
-
-impl Desk {
-    /// To be said before the word changes.
-    #[inline(always)]
-    pub(super) fn owe(&self, hint: Hint) {
-        self.owed.store(hint.0, Release);
-    }
-
-    /// The hint is in its ring.
-    #[inline(always)]
-    pub(super) fn paid(&self) {
-        self.owed.store(0, Release);
-    }
 }
 
 /// What time it is, exactly only now and then: to read the clock is dear beside a task that takes no time. Exact are the first

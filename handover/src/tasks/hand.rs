@@ -1,12 +1,12 @@
 //! Taking blocks from state to state, in one member's name; and putting right what the dead have left.
 
 use std::process;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::fence;
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicU64, fence};
 use std::thread;
 use std::time::Duration;
 
-use super::block::{Hint, State, Word};
+use super::block::{Awaiter, Hint, State, Word};
 use super::core::{Core, FREE, LEVEL, LEVELS, RETURNED};
 use super::desk::{Desk, exactly};
 use crate::error::Error;
@@ -16,6 +16,8 @@ use crate::roster::count;
 
 /// Alarms are looked at once in so many nanoseconds at most.
 pub(super) const ALARMS: u64 = 1_000_000;
+/// If whoever looks at them is stopped or dies, somebody else does after so many.
+const ALARMS_AT_LEAST: u64 = 10_000_000;
 
 /// A ring that is full for so many looks, most of them 100 microseconds apart, will be so for ever.
 const MOST_LOOKS: u32 = 10_000;
@@ -49,33 +51,52 @@ pub(super) fn pack_terms(level: usize, most: u8) -> u32 {
     level as u32 | u32::from(most) << 8
 }
 
+/// The sooner of two times, 0 being never.
+pub(super) fn sooner(one: u64, other: u64) -> u64 {
+    if one == 0 || other == 0 { one.max(other) } else { one.min(other) }
+}
+
 impl Hand<'_> {
     pub(super) fn desk(&self) -> &Desk {
         self.core.desk(self.me)
     }
 
-    fn word_of(&self, block: u32) -> &std::sync::atomic::AtomicU64 {
+    fn word_of(&self, block: u32) -> &AtomicU64 {
         &self.core.head(block).word
+    }
+
+    /// Says in its word what the block, which is this member's, is from now on; and when somebody has to look at it, 0
+    /// being never. In this order: whoever sees the word sees the alarm, and who is called finds the word.
+    #[inline(always)]
+    pub(super) fn put(&self, block: u32, word: Word, alarm: u64) {
+        if self.core.alarm(block).load(Relaxed) != alarm {
+            self.core.alarm(block).store(alarm, Relaxed);
+        }
+        self.word_of(block).store(word.0, Release);
+        if alarm != 0 {
+            self.call(alarm);
+        }
+    }
+
+    /// Somebody has to look at the alarms at that time.
+    #[cold]
+    fn call(&self, time: u64) {
+        let control = self.core.control();
+        // Who sleeps may have to wake up earlier than it thinks.
+        if time < control.next_alarm.0.fetch_min(time, SeqCst) {
+            control.work.wake_all(true);
+        }
     }
 
     /// The block, which is this member's, is there for others: says so in its word, and puts a hint of it into the ring.
     #[inline(always)]
-    pub(super) fn announce(&self, block: u32, word: Word, ring: usize) -> Result<(), Error> {
-        let (desk, hint) = (self.desk(), Hint::new(block, word.generation()));
-        desk.owe(hint);
-        self.word_of(block).store(word.0, Release);
-        self.push(ring, hint)?;
-        desk.paid();
-        let control = self.core.control();
-        let gate = if ring == FREE { &control.room } else { &control.work };
-        if gate.has_sleepers() {
-            gate.wake(true);
-        }
-        Ok(())
+    pub(super) fn announce(&self, block: u32, word: Word, alarm: u64, ring: usize) -> Result<(), Error> {
+        self.put(block, word, alarm);
+        self.push(ring, Hint::new(block, word.generation()))
     }
 
-    /// Puts a hint into a ring. There is room: a ring has more slots than there are blocks. Waits for one that was
-    /// stopped while it had its hand on the very slot.
+    /// Puts a hint into a ring, and wakes one who may wait for it. There is room: a ring has more slots than there are
+    /// blocks. Waits for one that was stopped while it had its hand on the very slot.
     #[inline(always)]
     fn push(&self, ring: usize, hint: Hint) -> Result<(), Error> {
         let many = &self.core.rings[ring];
@@ -85,6 +106,11 @@ impl Hand<'_> {
         };
         self.core.write_hint(many.message(&run, 0), hint);
         many.publish(&run, 1);
+        let control = self.core.control();
+        let gate = if ring == FREE { &control.room } else { &control.work };
+        if gate.has_sleepers() {
+            gate.wake(true);
+        }
         Ok(())
     }
 
@@ -100,14 +126,23 @@ impl Hand<'_> {
                     if let Err(Refusal::Corrupt(fault)) = many.settle_tail(&mut |owner| processes.is_dead(owner)) {
                         return Err(self.fault(fault));
                     }
+                    self.drop_orphans(ring);
                 }
-                // Full: of hints that the dead have left, and that are dropped as they come out; or somebody scribbled.
+                // Full: of hints that nobody needs, and that are dropped as they come out; or somebody scribbled.
                 Err(_) if looks > MOST_LOOKS => return Err(self.corrupt("a ring of hints is full")),
                 Err(_) => {}
             }
             if looks < 100 { thread::yield_now() } else { thread::sleep(Duration::from_micros(100)) }
         }
         unreachable!("it waits for ever")
+    }
+
+    /// Hints whose takers died are dropped, and found to be missing by whoever reaps these: see [`Self::find_lost`].
+    fn drop_orphans(&self, ring: usize) {
+        let many = &self.core.rings[ring];
+        while let Ok(Some(run)) = many.claim_orphan(self.me) {
+            many.release(self.me, &run);
+        }
     }
 
     pub(super) fn corrupt(&self, what: &str) -> Error {
@@ -122,14 +157,16 @@ impl Hand<'_> {
     /// The block, which is this member's, is free. `word` is as it was in its hands.
     #[inline(always)]
     pub(super) fn free(&self, block: u32, word: Word) -> Result<(), Error> {
-        self.announce(block, word.next().tried(0).to(State::Free), FREE)
+        let freed = self.announce(block, word.next().tried(0).to(State::Free), 0, FREE);
+        self.ended();
+        freed
     }
 
-    /// Sets the time at which somebody has to look at the block, which is this member's; 0: never.
-    pub(super) fn set_alarm(&self, block: u32, time: u64) {
-        self.core.alarm(block).store(time, SeqCst);
-        if time != 0 {
-            self.core.control().next_alarm.0.fetch_min(time, SeqCst);
+    /// A task has come to its end: of a closed queue that may have been the last.
+    #[inline(always)]
+    fn ended(&self) {
+        if self.core.is_closed() {
+            self.core.control().work.wake_all(true);
         }
     }
 
@@ -150,17 +187,14 @@ impl Hand<'_> {
             return self.bury(block, word);
         }
         count(&desk.retried, 1);
-        let again = word.next().to(State::Waiting);
+        let (again, deadline) = (word.next().to(State::Waiting), head.deadline.load(Relaxed));
         let pause = if matches!(why, Why::Failed(_)) { self.pause(word, now) } else { 0 };
+        let due = now.saturating_add(pause);
+        head.submitted.store(exactly(due), Relaxed);
         if pause > 0 {
-            self.set_alarm(block, now.saturating_add(pause));
-            self.word_of(block).store(again.to(State::Delayed).0, SeqCst);
-            // Somebody who sleeps may have to wake up earlier than it thinks.
-            self.core.control().work.wake(true);
+            self.put(block, again.to(State::Delayed), sooner(due, deadline));
             return Ok(());
         }
-        self.set_alarm(block, head.deadline.load(Relaxed));
-        head.submitted.store(exactly(now), Relaxed);
         let ring = match why {
             Why::Returned(..) => {
                 count(&desk.redelivered, 1);
@@ -168,7 +202,7 @@ impl Hand<'_> {
             }
             Why::Failed(_) => LEVEL + level,
         };
-        self.announce(block, again, ring)
+        self.announce(block, again, deadline, ring)
     }
 
     /// Nanoseconds before the next try: twice as long each time, and anywhere from half to one and a half of that, as
@@ -182,15 +216,15 @@ impl Hand<'_> {
         for _ in 0..2 {
             random = (random ^ random >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
         }
-        if pause == 0 { 0 } else { pause / 2 + random % pause }
+        if pause == 0 { 0 } else { (pause / 2).saturating_add(random % pause) }
     }
 
     /// The block, which is this member's, becomes a dead letter. Why is written.
     fn bury(&self, block: u32, word: Word) -> Result<(), Error> {
         count(&self.desk().dead, 1);
-        self.set_alarm(block, 0);
-        self.word_of(block).store(word.next().to(State::Dead).0, SeqCst);
+        self.put(block, word.next().to(State::Dead), 0);
         self.tell_awaiter(block);
+        self.ended();
         Ok(())
     }
 
@@ -200,7 +234,7 @@ impl Hand<'_> {
         tail.set_reason(TOO_LATE);
         tail.failed.store(self.core.head(block).deadline.load(Relaxed), Relaxed);
         if counted {
-            self.word_of(block).store(word.next().to(State::Dead).0, SeqCst);
+            self.put(block, word.next().to(State::Dead), 0);
             return Ok(());
         }
         self.bury(block, word)
@@ -208,19 +242,23 @@ impl Hand<'_> {
 
     /// The block has come to an end that somebody may wait for.
     fn tell_awaiter(&self, block: u32) {
-        if self.core.head(block).awaiter.load(SeqCst) != 0 {
+        if self.awaiter(block) != Awaiter::NONE {
             self.core.control().results.wake_all(true);
         }
     }
 
+    fn awaiter(&self, block: u32) -> Awaiter {
+        Awaiter(self.core.head(block).awaiter.load(SeqCst))
+    }
+
     /// The block's task is done, and its result is there: for the submitter that waits for it, unless that is gone.
     pub(super) fn finish(&self, block: u32, word: Word) -> Result<(), Error> {
-        let head = self.core.head(block);
         let finished = word.next().tried(0).to(State::Finished);
-        self.set_alarm(block, 0);
-        self.word_of(block).store(finished.0, SeqCst);
+        self.put(block, finished, 0);
         // Who gives up waiting says so first, and then looks whether it is finished: one of the two sees the other.
-        if head.awaiter.load(SeqCst) == 0 {
+        fence(SeqCst);
+        self.ended();
+        if self.awaiter(block) == Awaiter::NONE {
             return self.free_finished(block, finished);
         }
         self.core.control().results.wake_all(true);
@@ -228,19 +266,19 @@ impl Hand<'_> {
     }
 
     fn free_finished(&self, block: u32, word: Word) -> Result<(), Error> {
-        let mine = word.next().held(State::Busy, self.me);
+        let mine = word.next().held(State::Filling, self.me);
         if word.state() == Some(State::Finished) && self.core.change(block, word, mine) {
             return self.free(block, mine);
         }
         Ok(())
     }
 
-    /// The submitter of that number waits for the block's result no longer.
-    pub(super) fn forget_result(&self, block: u32, awaiter: Owner) {
+    /// That one waits for the block's result no longer.
+    pub(super) fn forget_result(&self, block: u32, awaiter: Awaiter) {
         let head = self.core.head(block);
-        if head.awaiter.compare_exchange(u32::from(awaiter.0) + 1, 0, SeqCst, Relaxed).is_ok() {
+        if head.awaiter.compare_exchange(awaiter.0, 0, SeqCst, Relaxed).is_ok() {
             // A ring that is corrupt is reported to whoever works with it.
-            let _ = self.free_finished(block, self.core.word(block));
+            let _ = self.free_finished(block, Word(head.word.load(SeqCst)));
         }
     }
 
@@ -248,11 +286,12 @@ impl Hand<'_> {
     pub(super) fn ring_alarms(&self) {
         let next = &self.core.control().next_alarm.0;
         let now = os::now();
-        if now < next.load(SeqCst) {
+        let called = next.load(SeqCst);
+        // If this member comes to no end with it, others begin again.
+        let again = now + ALARMS_AT_LEAST;
+        if now < called || next.compare_exchange(called, again, SeqCst, Relaxed).is_err() {
             return;
         }
-        // Whoever sets an alarm says so here afterwards.
-        next.store(u64::MAX, SeqCst);
         let mut soonest = u64::MAX;
         for block in 0..self.core.measures.blocks {
             let time = self.core.alarm(block).load(SeqCst);
@@ -260,81 +299,95 @@ impl Hand<'_> {
                 soonest = soonest.min(time);
             } else if time != 0 {
                 // A ring that is corrupt is reported to whoever works with it.
-                let _ = self.due(block, now);
+                let _ = self.due(block, time, now);
             }
         }
-        next.fetch_min(soonest.max(now + ALARMS), SeqCst);
+        let soonest = soonest.max(now + ALARMS);
+        // Who has set one since has called for it.
+        if next.compare_exchange(again, soonest, SeqCst, Relaxed).is_err() {
+            next.fetch_min(soonest, SeqCst);
+        }
     }
 
-    fn due(&self, block: u32, now: u64) -> Result<(), Error> {
-        let (head, word) = (self.core.head(block), self.core.word(block));
-        // As it was before the word became what it is: a lease has its own.
-        if !(1..=now).contains(&self.core.alarm(block).load(SeqCst)) {
+    /// `time` is what the block's alarm said.
+    fn due(&self, block: u32, time: u64, now: u64) -> Result<(), Error> {
+        let (head, word, alarm) = (self.core.head(block), self.core.word(block), self.core.alarm(block));
+        // Read once more: whoever sees the word sees the alarm that belongs to it.
+        if alarm.load(SeqCst) != time {
             return Ok(());
         }
         let mine = word.next().held(State::Busy, self.me);
         let deadline = head.deadline.load(Relaxed);
         let late = deadline != 0 && deadline <= now;
         match word.state() {
-            Some(State::Delayed) if self.core.change(block, word, mine) => {
-                if late {
-                    return self.bury_late(block, mine, false);
-                }
-                self.set_alarm(block, deadline);
-                head.submitted.store(exactly(now), Relaxed);
+            Some(State::Delayed) if !late => {
                 let (level, _) = terms(head.terms.load(Relaxed));
-                self.announce(block, mine.next().to(State::Waiting), LEVEL + level)
+                let waiting = word.next().to(State::Waiting);
+                if self.core.change(block, word, waiting) {
+                    // Unless somebody has it already, who found its hint to be missing.
+                    if alarm.compare_exchange(time, deadline, SeqCst, Relaxed).is_ok() && deadline != 0 {
+                        self.call(deadline);
+                    }
+                    return self.push(LEVEL + level, Hint::new(block, waiting.generation()));
+                }
+            }
+            Some(State::Delayed) if self.core.change(block, word, mine) => {
+                return self.bury_late(block, mine, false);
             }
             // Its hint is in a ring, and there must not come to be two of one block.
             Some(State::Waiting) if late && self.core.change(block, word, word.to(State::Expired)) => {
+                let _ = alarm.compare_exchange(time, 0, SeqCst, Relaxed);
                 count(&self.desk().dead, 1);
                 self.tell_awaiter(block);
-                Ok(())
+                self.ended();
             }
-            Some(State::Leased) if self.core.change(block, word, mine) => {
+            Some(State::Leased)
+                if self.core.settings().lease.load(Relaxed) != 0 && self.core.change(block, word, mine) =>
+            {
                 count(&self.desk().lost, 1);
                 let pid = self.core.processes().pid(word.owner());
-                self.give_back(block, mine, Why::Returned(OVER, pid))
+                return self.give_back(block, mine, Why::Returned(OVER, pid));
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
-    /// What a dead member left. `mine`: the caller holds the lock on its number, which nobody can ask the kernel about,
-    /// and works under that number itself. Of all others the kernel is asked again, *after* a word was read: the number
-    /// may have a new, living owner by now. Returns whether all is settled. Every step may be made by any number of
-    /// members at once, and left off at any instruction.
-    pub(super) fn reap(&self, dead: Owner, mine: bool) -> bool {
+    /// What a dead member left, whose process was `pid`. `mine`: the caller holds the lock on its number, which nobody can
+    /// ask the kernel about, and works under that number itself. Of all others the kernel is asked again, *after* a word
+    /// was read: the number may have a new, living owner by now. Returns whether all is settled. Every step may be made by
+    /// any number of members at once, and left off at any instruction.
+    pub(super) fn reap(&self, dead: Owner, pid: u32, mine: bool) -> bool {
         let core = self.core;
         let is_dead = |other: Owner| mine && other == dead || core.processes().is_dead(other);
         let mut all = true;
-        for (number, ring) in core.rings.iter().enumerate() {
-            match ring.settle_all(dead, &mut |other| is_dead(other)) {
-                Ok(settled) => all &= !settled.spared,
-                // A ring that is corrupt is reported to whoever works with it.
-                Err(_) => continue,
-            }
-            // A hint whose taker died goes back. Nobody but the reapers looks for orphans.
-            while let Ok(Some(run)) = ring.claim_orphan(self.me) {
-                let hint = core.read_hint(ring.message(&run, 0));
-                let _ = self.push(if number == FREE { FREE } else { RETURNED }, hint);
-                ring.release(self.me, &run);
-            }
+        // All of them before this member, whose number it may be, claims anything itself.
+        for ring in &core.rings {
+            // A ring that is corrupt is reported to whoever works with it.
+            all &= !ring.settle_all(dead, &mut |other| is_dead(other)).is_ok_and(|settled| settled.spared);
         }
-        let owed = core.desk(dead).owed.load(Acquire);
-        if owed != 0 {
-            if is_dead(dead) {
-                self.pay_for(dead, owed);
-            } else {
+        (0..core.rings.len()).for_each(|ring| self.drop_orphans(ring));
+        all &= core.leave_latches_of(dead, self.me, &is_dead);
+        let resizing = &core.settings().resizing;
+        let held = resizing.held();
+        if held.by() == Some(dead) {
+            if !is_dead(dead) {
                 all = false;
+            } else if resizing.change(held, self.me) {
+                self.settle_capacity();
+                resizing.leave();
             }
         }
-        let pid = core.processes().pid(dead);
         for (block, word) in core.blocks() {
-            let holds = matches!(word.state(), Some(State::Filling | State::Leased | State::Busy));
+            let awaiter = self.awaiter(block);
+            let state = word.state();
+            if state == Some(State::Finished) && awaiter == Awaiter::NONE {
+                // Whoever was about to free it died, perhaps.
+                let _ = self.free_finished(block, word);
+            }
+            let holds = matches!(state, Some(State::Filling | State::Leased | State::Busy));
             let held = holds && word.owner() == dead;
-            let awaited = core.head(block).awaiter.load(SeqCst) == u32::from(dead.0) + 1;
-            if !held && !awaited {
+            if !held && !awaiter.is(dead) {
                 continue;
             }
             if !is_dead(dead) {
@@ -343,23 +396,22 @@ impl Hand<'_> {
             }
             // Behind the kernel's answer.
             fence(SeqCst);
-            if awaited {
-                self.forget_result(block, dead);
+            if awaiter.is(dead) {
+                self.forget_result(block, awaiter);
             }
-            let taken = word.next().held(State::Busy, self.me);
-            if held && core.change(block, word, taken) {
-                let _ = if word.state() == Some(State::Filling) {
-                    self.free(block, taken)
-                } else {
-                    self.give_back(block, taken, Why::Returned(DIED, pid))
+            if !held {
+                continue;
+            }
+            let to = if state == Some(State::Filling) { State::Filling } else { State::Busy };
+            let taken = word.next().held(to, self.me);
+            if core.change(block, word, taken) {
+                let _ = match to {
+                    State::Filling => self.free(block, taken),
+                    _ => self.give_back(block, taken, Why::Returned(DIED, pid)),
                 };
             }
         }
-        let resizing = &core.settings().resizing;
-        if resizing.holder() == Some(dead) && is_dead(dead) && resizing.take_over(dead, self.me) {
-            self.settle_capacity();
-            resizing.leave();
-        }
+        let _ = self.find_lost();
         // It may have died between two looks at what is due, or with a wake-up in its hands.
         core.control().next_alarm.0.store(0, SeqCst);
         core.control().room.wake(true);
@@ -368,21 +420,31 @@ impl Hand<'_> {
         all
     }
 
-    /// Puts the hint that a dead member owes into a ring: perhaps once more.
-    fn pay_for(&self, dead: Owner, owed: u64) {
-        let hint = Hint(owed);
-        if hint.block() < self.core.measures.blocks {
-            let word = self.core.word(hint.block());
-            let ring = match word.state() {
-                Some(State::Free) => Some(FREE),
-                Some(State::Waiting | State::Expired | State::Purged) => Some(RETURNED),
-                _ => None,
-            };
-            if let Some(ring) = ring.filter(|_| word.generation() == hint.generation()) {
-                let _ = self.push(ring, hint);
+    /// Puts a hint into a ring for each block that should have one there and has not: whoever had it in its hands died.
+    /// If it is in the hands of a living member that is about to push it, there come to be two; the second is dropped when it
+    /// comes out.
+    fn find_lost(&self) -> Result<(), Error> {
+        let core = self.core;
+        // In this order: words, rings, words. A hint that was in its ring when the word was read, and is not seen there
+        // afterwards, was taken; and then the word is another by now, or the hint is in somebody's hands.
+        let mut words: Vec<(Word, bool)> = core.blocks().map(|(_, word)| (word, false)).collect();
+        for (number, ring) in core.rings.iter().enumerate() {
+            ring.visit_messages(&mut |message| {
+                let hint = core.read_hint(message);
+                if let Some((word, seen)) = words.get_mut(hint.block() as usize) {
+                    *seen |= word.generation() == hint.generation() && ring_of(*word) == Some(number == FREE);
+                }
+            });
+        }
+        for (block, (word, seen)) in (0..).zip(words) {
+            if let Some(free) = ring_of(word)
+                && !seen
+                && core.word(block) == word
+            {
+                self.push(if free { FREE } else { RETURNED }, Hint::new(block, word.generation()))?;
             }
         }
-        let _ = self.core.desk(dead).owed.compare_exchange(owed, 0, Release, Relaxed);
+        Ok(())
     }
 
     /// Takes a block out of service that is free now. Whether there was one.
@@ -421,11 +483,11 @@ impl Hand<'_> {
         Ok(employed)
     }
 
-    pub(super) fn in_service(&self) -> u32 {
+    fn in_service(&self) -> u32 {
         self.core.blocks().filter(|(_, word)| word.state() != Some(State::Retired)).count() as u32
     }
 
-    /// Whoever resized died: as many blocks are brought back as it had taken away, or kept as it had added.
+    /// Whoever resized died, or gave up: as many blocks are brought back as it had taken away, or kept as it had added.
     pub(super) fn settle_capacity(&self) {
         let capacity = &self.core.settings().capacity;
         let (wanted, there) = (capacity.load(Relaxed), self.in_service());
@@ -433,5 +495,14 @@ impl Hand<'_> {
             let _ = self.employ(wanted - there);
         }
         capacity.store(self.in_service(), Relaxed);
+    }
+}
+
+/// Whether a block with that word has a hint in the ring of those that are free, or in one of the others, or in none.
+fn ring_of(word: Word) -> Option<bool> {
+    match word.state()? {
+        State::Free => Some(true),
+        State::Waiting | State::Expired | State::Purged | State::Requeued => Some(false),
+        _ => None,
     }
 }

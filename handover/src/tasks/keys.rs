@@ -5,22 +5,24 @@
 //! into it takes it out of the list first. The list can always be made anew from the blocks, and is, if the latch's
 //! holder died.
 
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU32, fence};
+use std::time::Duration;
 
 use super::block::State;
 use super::core::Core;
 use super::latch::Latch;
 use crate::error::Error;
+use crate::gate::Limit;
 use crate::message::fingerprint;
 use crate::ring::Owner;
 
 /// The first block of a list, as its number plus one, and the latch on it.
 #[repr(C)]
 pub(super) struct Bucket {
-    latch: Latch,
+    pub(super) latch: Latch,
     first: AtomicU32,
+    reserved: AtomicU32,
 }
 
 /// A block's place in a list.
@@ -39,7 +41,12 @@ const PATIENCE: Duration = Duration::from_millis(1);
 
 /// Whether a task in that state keeps others of its key out.
 fn keeps_out(state: Option<State>) -> bool {
-    matches!(state, Some(State::Waiting | State::Delayed))
+    matches!(state, Some(State::Waiting | State::Delayed | State::Requeued))
+}
+
+/// Whether a task in that state may yet come to keep others out.
+fn may_wait_again(state: Option<State>) -> bool {
+    keeps_out(state) || matches!(state, Some(State::Leased | State::Busy | State::Dead | State::Expired))
 }
 
 impl Core {
@@ -54,15 +61,15 @@ impl Core {
         me: Owner,
         block: u32,
         key: &[u8],
-        may_block: bool,
+        limit: Limit,
         commit: impl FnOnce(),
     ) -> Result<(), Error> {
-        let until = (!may_block).then(|| Instant::now() + PATIENCE);
+        let limit = if matches!(limit, Limit::Never) { Limit::after(PATIENCE) } else { limit };
         let link = self.link(block);
         // It may still be in the list of a key that it had before.
         if let Some(old) = link.bucket.load(Acquire).checked_sub(1) {
             let old = old & (self.measures.buckets - 1);
-            self.latched(me, old, until, || {
+            self.latched(me, old, limit, || {
                 self.unlink(old, |listed| listed == block);
                 link.bucket.store(0, Release);
                 Ok(())
@@ -70,18 +77,17 @@ impl Core {
         }
         let hash = fingerprint(&[key]) as u32;
         let bucket = self.bucket_of(hash);
-        self.latched(me, bucket, until, || {
+        self.latched(me, bucket, limit, || {
             let mut taken = false;
             self.unlink(bucket, |listed| {
                 let word = self.word(listed);
-                if !keeps_out(word.state()) || self.link(listed).hash.load(Relaxed) != hash {
-                    // Of no interest any more, unless it is only of another key.
-                    return !keeps_out(word.state());
+                if keeps_out(word.state()) && self.link(listed).hash.load(Relaxed) == hash {
+                    // Read while it may change: it counts only if the word says that it did not.
+                    let same = self.tail(listed).key(self.head(listed)) == key;
+                    fence(Acquire);
+                    taken |= same && self.word(listed) == word;
                 }
-                // Read while it may change: it counts only if the word says that it did not.
-                let same = self.tail(listed).key(self.head(listed)) == key;
-                taken |= same && self.word(listed) == word;
-                false
+                !may_wait_again(word.state())
             });
             if taken {
                 return Err(Error::Duplicate { key: String::from_utf8_lossy(key).into_owned() });
@@ -99,16 +105,35 @@ impl Core {
         &self,
         me: Owner,
         bucket: u32,
-        until: Option<Instant>,
+        limit: Limit,
         run: impl FnOnce() -> Result<R, Error>,
     ) -> Result<R, Error> {
         let latch = &self.bucket(bucket).latch;
-        if latch.take(self, me, until)? {
+        if latch.take(self, me, limit)? {
             self.rebuild(bucket);
         }
         let result = run();
         latch.leave();
         result
+    }
+
+    /// Leaves the latches that a dead member held. Whether it is still dead, as far as it held any.
+    pub(super) fn leave_latches_of(&self, dead: Owner, me: Owner, is_dead: &dyn Fn(Owner) -> bool) -> bool {
+        let mut all = true;
+        for number in 0..self.measures.buckets {
+            let latch = &self.bucket(number).latch;
+            let held = latch.held();
+            if held.by() != Some(dead) {
+                continue;
+            }
+            if !is_dead(dead) {
+                all = false;
+            } else if latch.change(held, me) {
+                self.rebuild(number);
+                latch.leave();
+            }
+        }
+        all
     }
 
     /// Takes those blocks out of a list for which `goes` says so.

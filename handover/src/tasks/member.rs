@@ -34,8 +34,21 @@ pub(super) struct TaskMember {
 
 impl TaskMember {
     pub(super) fn attach(core: &Arc<Core>, role: Role) -> Result<TaskMember, Error> {
-        let reap = &mut |owner, _: &Counters| Hand { core, me: owner }.reap(owner, true);
-        let membership = core.roster.attach(role, false, reap)?;
+        TaskMember::attach_as(core, role, false)
+    }
+
+    /// One that comes for a moment, to do something to the queue. It is let in also if all places are taken: there is one
+    /// for such.
+    pub(super) fn administer(core: &Arc<Core>) -> Result<TaskMember, Error> {
+        match TaskMember::attach_as(core, Role::Producer, false) {
+            Err(Error::TooManyMembers { .. }) => TaskMember::attach_as(core, Role::Producer, true),
+            other => other,
+        }
+    }
+
+    fn attach_as(core: &Arc<Core>, role: Role, sole: bool) -> Result<TaskMember, Error> {
+        let reap = &mut |owner, pid, _: &Counters| Hand { core, me: owner }.reap(owner, pid, true);
+        let membership = core.roster.attach(role, sole, reap)?;
         let member = TaskMember {
             core: Arc::clone(core),
             membership,
@@ -71,7 +84,7 @@ impl TaskMember {
     /// Looks for the dead, and for what is due.
     pub(super) fn sweep(&self) {
         self.core.control().searches.0.begin();
-        let reap = &mut |owner, _: &Counters| self.hand().reap(owner, false);
+        let reap = &mut |owner, pid, _: &Counters| self.hand().reap(owner, pid, false);
         self.core.processes().sweep(self.membership.counters(), reap);
         self.hand().ring_alarms();
     }

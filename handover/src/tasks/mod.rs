@@ -32,6 +32,8 @@ mod latch;
 mod member;
 mod options;
 mod submitter;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::fmt;

@@ -3,12 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::block::{KEY_MAX, State, Word};
+use super::block::{Awaiter, KEY_MAX, State, Word};
 use super::core::{Core, FREE, LEVEL, LEVELS};
-use super::hand::pack_terms;
+use super::desk::exactly;
+use super::hand::{pack_terms, sooner};
 use super::member::TaskMember;
 use crate::blocking::block;
 use crate::error::{Error, PushError};
@@ -23,12 +24,14 @@ use crate::segment::copy;
 // In lines of its own: handles are often boxed one beside the other, for threads that would share a line.
 #[repr(align(128))]
 pub struct Submitter<M: Shareable + ?Sized> {
-    member: TaskMember,
+    pub(super) member: TaskMember,
     wait: Cell<Wait>,
     rhythm: RefCell<Rhythm>,
     pulse: RefCell<Pulse>,
     scratch: RefCell<M::Scratch>,
     submitted: Cell<u64>,
+    /// Whether it has ever asked for a result.
+    requested: Cell<bool>,
     message: std::marker::PhantomData<fn() -> Box<M>>,
 }
 
@@ -56,8 +59,8 @@ struct Terms<'m> {
     delay: Duration,
     deadline: Option<Duration>,
     key: Option<&'m [u8]>,
-    /// 0: as the queue says.
-    tries: u8,
+    /// As the queue says, if it is not named.
+    tries: Option<u8>,
     awaited: bool,
 }
 
@@ -66,7 +69,7 @@ const PRIORITY: usize = 3;
 
 impl Default for Terms<'_> {
     fn default() -> Self {
-        Terms { priority: PRIORITY, delay: Duration::ZERO, deadline: None, key: None, tries: 0, awaited: false }
+        Terms { priority: PRIORITY, delay: Duration::ZERO, deadline: None, key: None, tries: None, awaited: false }
     }
 }
 
@@ -79,6 +82,7 @@ impl<M: Shareable + ?Sized> Submitter<M> {
             pulse: RefCell::new(Pulse::new(true)),
             scratch: RefCell::new(M::scratch(core.message_max())),
             submitted: Cell::new(0),
+            requested: Cell::new(false),
             message: std::marker::PhantomData,
         })
     }
@@ -156,6 +160,10 @@ impl<M: Shareable + ?Sized> Submitter<M> {
         {
             return Err(Error::Unfit { why: format!("a key has 1 to {KEY_MAX} bytes, not {}", key.len()) });
         }
+        if terms.tries == Some(0) {
+            let why = "a task that is tried 0 times is never worked on; ask for at least 1".into();
+            return Err(Error::Unfit { why });
+        }
         self.pulse.borrow_mut().beat(|| member.sweep());
         match self.try_claim(false)? {
             Some(claimed) => Ok(claimed),
@@ -224,30 +232,24 @@ impl<M: Shareable + ?Sized> Submitter<M> {
         let after = |time: Duration| os::now().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         let id = TaskId(u64::from(block) << 36 | word.generation());
         head.id.store(id.0, Relaxed);
-        head.submitted.store(now, Relaxed);
+        let due = if terms.delay.is_zero() { 0 } else { after(terms.delay) };
+        head.submitted.store(if due == 0 { now } else { exactly(due) }, Relaxed);
         let deadline = terms.deadline.map_or(0, after);
         head.deadline.store(deadline, Relaxed);
-        let tries = if terms.tries == 0 { core.settings().tries.load(Relaxed) as u8 } else { terms.tries };
+        let tries = terms.tries.unwrap_or_else(|| core.settings().tries.load(Relaxed) as u8);
         head.terms.store(pack_terms(terms.priority, tries.max(1)), Relaxed);
-        let awaiter = if terms.awaited { u32::from(member.membership.owner.0) + 1 } else { 0 };
-        head.awaiter.store(awaiter, Relaxed);
+        let awaiter = if terms.awaited { awaiter_of(member, id) } else { Awaiter::NONE };
+        head.awaiter.store(awaiter.0, Relaxed);
         head.failures.store(0, Relaxed);
         // SAFETY: the block is this member's, and others read the message by atomics only. Prepared before.
         unsafe { M::share(message, &self.scratch.borrow(), core.message(block)) };
-        let due = if terms.delay.is_zero() { 0 } else { after(terms.delay) };
         let hand = member.hand();
-        let alarm = if due != 0 { due } else { deadline };
-        if core.alarm(block).load(Relaxed) != alarm {
-            hand.set_alarm(block, alarm);
-        }
         let mut announced = Ok(());
         let mut announce = || {
             if due == 0 {
-                announced = hand.announce(block, word.to(State::Waiting), LEVEL + terms.priority);
+                announced = hand.announce(block, word.to(State::Waiting), deadline, LEVEL + terms.priority);
             } else {
-                head.word.store(word.to(State::Delayed).0, SeqCst);
-                // Somebody who sleeps may have to wake up earlier than it thinks.
-                core.control().work.wake(true);
+                hand.put(block, word.to(State::Delayed), sooner(due, deadline));
             }
         };
         match terms.key {
@@ -257,8 +259,7 @@ impl<M: Shareable + ?Sized> Submitter<M> {
             }
             Some(key) => {
                 core.tail(block).set_key(head, key);
-                let may_block = !matches!(limit, Limit::Never);
-                if let Err(error) = core.with_key(member.membership.owner, block, key, may_block, announce) {
+                if let Err(error) = core.with_key(member.membership.owner, block, key, limit, announce) {
                     hand.free(block, word)?;
                     return Err(error);
                 }
@@ -274,6 +275,25 @@ impl<M: Shareable + ?Sized> Submitter<M> {
     pub fn close(&self) {
         self.member.core.close();
     }
+}
+
+impl<M: Shareable + ?Sized> Drop for Submitter<M> {
+    fn drop(&mut self) {
+        // Tickets that were forgotten.
+        if self.requested.get() && !self.member.is_forked() {
+            let me = self.member.membership.owner;
+            for (block, _) in self.member.core.blocks() {
+                let awaiter = Awaiter(self.member.core.head(block).awaiter.load(Relaxed));
+                if awaiter.is(me) {
+                    self.member.hand().forget_result(block, awaiter);
+                }
+            }
+        }
+    }
+}
+
+fn awaiter_of(member: &TaskMember, id: TaskId) -> Awaiter {
+    Awaiter::new(member.membership.owner, id.0)
 }
 
 impl<M: Shareable + ?Sized> fmt::Debug for Submitter<M> {
@@ -309,7 +329,7 @@ impl<'s, 'm, M: Shareable + ?Sized> Draft<'s, 'm, M> {
 
     /// How often it is tried before it becomes a dead letter.
     pub fn tries(mut self, most: u8) -> Self {
-        self.terms.tries = most.max(1);
+        self.terms.tries = Some(most);
         self
     }
 
@@ -330,14 +350,29 @@ impl<'s, 'm, M: Shareable + ?Sized> Draft<'s, 'm, M> {
 
     /// Submits it, to wait for its result; while the queue is full, blocks. The queue must be made for
     /// [results](super::Options::result_max).
-    pub fn request(mut self) -> Result<Ticket<'s>, PushError<M::Push<'m>>> {
+    pub fn request(self) -> Result<Ticket<'s>, PushError<M::Push<'m>>> {
+        self.request_within(Limit::Forever)
+    }
+
+    /// As [`request`](Self::request), if there is room now; never blocks.
+    pub fn try_request(self) -> Result<Ticket<'s>, PushError<M::Push<'m>>> {
+        self.request_within(Limit::Never)
+    }
+
+    /// As [`request`](Self::request); while the queue is full, blocks for at most so long.
+    pub fn request_timeout(self, time: Duration) -> Result<Ticket<'s>, PushError<M::Push<'m>>> {
+        self.request_within(Limit::after(time))
+    }
+
+    fn request_within(mut self, limit: Limit) -> Result<Ticket<'s>, PushError<M::Push<'m>>> {
         let submitter = self.submitter;
         if submitter.member.core.measures.result_max == 0 {
             let why = "this task queue keeps no results; make it with a result_max".into();
             return Err(PushError { message: self.message, error: Error::Unfit { why } });
         }
         self.terms.awaited = true;
-        let id = submitter.submit_within(self.message, &self.terms, Limit::Forever)?;
+        submitter.requested.set(true);
+        let id = submitter.submit_within(self.message, &self.terms, limit)?;
         Ok(Ticket { member: &submitter.member, id, wait: submitter.wait.get(), open: true })
     }
 }
@@ -386,8 +421,10 @@ impl Ticket<'_> {
         let core = &*self.member.core;
         let block = (self.id.0 >> 36) as u32;
         let (head, word) = (core.head(block), core.word(block));
-        if head.id.load(Relaxed) != self.id.0 {
-            self.open = false;
+        let gone = matches!(word.state(), Some(State::Free | State::Retired | State::Filling));
+        if gone || head.id.load(Relaxed) != self.id.0 {
+            // It was purged.
+            self.give_up();
             return Err(Error::NoTask { id: self.id.0 });
         }
         match word.state() {
@@ -414,9 +451,7 @@ impl Ticket<'_> {
     fn give_up(&mut self) {
         if std::mem::take(&mut self.open) && !self.member.is_forked() {
             let block = (self.id.0 >> 36) as u32;
-            if self.member.core.head(block).id.load(Relaxed) == self.id.0 {
-                self.member.hand().forget_result(block, self.member.membership.owner);
-            }
+            self.member.hand().forget_result(block, awaiter_of(self.member, self.id));
         }
     }
 }

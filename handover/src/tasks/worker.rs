@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::block::{Hint, State, Word};
@@ -26,7 +26,7 @@ use crate::segment::copy;
 // In lines of its own: handles are often boxed one beside the other, for threads that would share a line.
 #[repr(align(128))]
 pub struct Worker<M: Shareable + ?Sized> {
-    member: TaskMember,
+    pub(super) member: TaskMember,
     wait: Cell<Wait>,
     rhythm: RefCell<Rhythm>,
     pulse: RefCell<Pulse>,
@@ -117,6 +117,9 @@ impl<M: Shareable + ?Sized> Worker<M> {
     /// `None` if it should stop.
     #[cold]
     fn take_slowly(&self, limit: Limit, stop: &dyn Fn() -> bool) -> Result<Option<Lease<'_, M>>, Error> {
+        if self.member.is_forked() {
+            return Err(Error::Forked);
+        }
         let attempt = || {
             if stop() {
                 return Ok(Some(None));
@@ -181,53 +184,69 @@ impl<M: Shareable + ?Sized> Worker<M> {
         Ok(None)
     }
 
-    /// Takes the block's task, if that is still what the hint says.
+    /// Takes the block's task, if the hint is still of it. What others do to it meanwhile changes its word, but for
+    /// another generation the hint would be good all the same.
     #[inline(always)]
     fn try_block(&self, hint: Hint) -> Result<Option<(u32, Word)>, Error> {
         let (core, block) = (&*self.member.core, hint.block());
         let head = core.head(block);
-        let word = core.word(block);
-        if word.generation() != hint.generation() {
-            return Ok(None);
-        }
         let me = self.member.membership.owner;
-        let leased = word.next().tried(word.tries().saturating_add(1)).held(State::Leased, me);
-        let busy = leased.held(State::Busy, me);
-        match word.state() {
-            Some(State::Waiting) => {
-                // Nobody changes it while the word stands: so if the next line takes the word, it was true.
-                let deadline = head.deadline.load(Relaxed);
-                if deadline == 0 && self.lease == 0 {
-                    return Ok(core.change(block, word, leased).then_some((block, leased)));
-                }
-                if !core.change(block, word, busy) {
-                    return Ok(None);
-                }
-                let now = os::now();
-                if deadline != 0 && deadline <= now {
-                    self.member.hand().bury_late(block, busy.tried(word.tries()), false)?;
-                    return Ok(None);
-                }
-                let over = if self.lease == 0 { 0 } else { now.saturating_add(self.lease) };
-                self.member.hand().set_alarm(block, over);
-                head.word.store(leased.0, SeqCst);
-                Ok(Some((block, leased)))
+        loop {
+            let word = core.word(block);
+            if word.generation() != hint.generation() {
+                return Ok(None);
             }
-            Some(State::Expired) => {
-                let busy = busy.tried(word.tries());
-                if core.change(block, word, busy) {
-                    self.member.hand().bury_late(block, busy, true)?;
+            let tries = if word.state() == Some(State::Requeued) { 0 } else { word.tries() };
+            let leased = word.next().tried(tries.saturating_add(1)).held(State::Leased, me);
+            let busy = word.next().tried(tries).held(State::Busy, me);
+            match word.state() {
+                Some(State::Waiting) => {
+                    // Nobody writes it while the word stands: so if the next line takes the word, it was true.
+                    if self.lease == 0 && head.deadline.load(Relaxed) == 0 {
+                        if core.change(block, word, leased) {
+                            return Ok(Some((block, leased)));
+                        }
+                        continue;
+                    }
+                    if !core.change(block, word, busy) {
+                        continue;
+                    }
+                    let (now, deadline) = (os::now(), head.deadline.load(Relaxed));
+                    if deadline != 0 && deadline <= now {
+                        self.member.hand().bury_late(block, busy, false)?;
+                        return Ok(None);
+                    }
+                    return Ok(Some(self.begin(block, leased, now)));
                 }
-                Ok(None)
-            }
-            Some(State::Purged) => {
-                if core.change(block, word, busy) {
-                    self.member.hand().free(block, busy)?;
+                Some(State::Requeued) => {
+                    if core.change(block, word, busy) {
+                        head.deadline.store(0, Relaxed);
+                        return Ok(Some(self.begin(block, leased, os::now())));
+                    }
                 }
-                Ok(None)
+                Some(State::Expired) => {
+                    if core.change(block, word, busy) {
+                        self.member.hand().bury_late(block, busy, true)?;
+                        return Ok(None);
+                    }
+                }
+                Some(State::Purged) => {
+                    let emptied = word.next().held(State::Filling, me);
+                    if core.change(block, word, emptied) {
+                        self.member.hand().free(block, emptied)?;
+                        return Ok(None);
+                    }
+                }
+                _ => return Ok(None),
             }
-            _ => Ok(None),
         }
+    }
+
+    /// A lease with an end, or one of a task that had a deadline.
+    fn begin(&self, block: u32, leased: Word, now: u64) -> (u32, Word) {
+        let over = if self.lease == 0 { 0 } else { now.saturating_add(self.lease) };
+        self.member.hand().put(block, leased, over);
+        (block, leased)
     }
 
     #[inline(always)]
@@ -245,11 +264,12 @@ impl<M: Shareable + ?Sized> Worker<M> {
             None => roughly(os::last_tick()),
         };
         head.taken.store(began, Relaxed);
+        let id = TaskId(head.id.load(Relaxed));
         count(&desk.taken, 1);
         self.taken.set(self.taken.get() + 1);
         self.leases.set(self.leases.get() + 1);
         // From here on a failure gives the task back.
-        let mut lease = Lease { worker: self, block, word: Cell::new(word), began, task: None };
+        let mut lease = Lease { worker: self, block, word: Cell::new(word), began, id, task: None };
         // SAFETY: the block's message was written whole; others write it by atomics only.
         lease.task = Some(M::decode(unsafe { M::snapshot(core.message(block), core.message_max()) })?);
         Ok(lease)
@@ -284,6 +304,7 @@ impl<M: Shareable + ?Sized> Worker<M> {
         self.member.longest.set(Duration::from_millis(20));
         let mut done = 0;
         let result = loop {
+            self.pulse.borrow_mut().beat(|| self.member.sweep());
             let lease = match self.take_slowly(Limit::Forever, &stop) {
                 Ok(Some(lease)) => lease,
                 Ok(None) | Err(Error::Closed) => break Ok(done),
@@ -346,6 +367,7 @@ pub struct Lease<'w, M: Shareable + ?Sized> {
     block: u32,
     word: Cell<Word>,
     began: u64,
+    id: TaskId,
     /// There, once it is made.
     task: Option<M::Pop>,
 }
@@ -358,7 +380,7 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
 
     /// The task's number.
     pub fn id(&self) -> TaskId {
-        TaskId(self.worker.member.core.head(self.block).id.load(Relaxed))
+        self.id
     }
 
     /// Which try this is, the first being 1.
@@ -376,6 +398,10 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
     /// queue keeps, that is an error and the task is given back.
     pub fn done_with(self, result: &[u8]) -> Result<(), Error> {
         let max = self.worker.member.core.measures.result_max;
+        if max == 0 {
+            let why = "this task queue keeps no results; make it with a result_max".into();
+            return Err(Error::Unfit { why });
+        }
         if result.len() > max {
             return Err(Error::TooLong { length: result.len(), max });
         }
@@ -391,9 +417,6 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
         self.task = None;
         self.count_time(desk);
         let head = core.head(block);
-        if core.alarm(block).load(Relaxed) != 0 {
-            hand.set_alarm(block, 0);
-        }
         count(&desk.done, 1);
         if head.awaiter.load(Relaxed) == 0 {
             return hand.free(block, busy);
@@ -429,8 +452,7 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
             return Err(Error::LeaseLost);
         }
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        member.hand().set_alarm(self.block, os::now().saturating_add(time));
-        member.core.head(self.block).word.store(leased.0, Release);
+        member.hand().put(self.block, leased, os::now().saturating_add(time));
         self.word.set(leased);
         Ok(())
     }
