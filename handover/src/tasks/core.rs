@@ -47,6 +47,8 @@ pub(super) struct Settings {
     pub(super) resizing: Latch,
     /// Tries, where a task does not say.
     pub(super) tries: AtomicU32,
+    /// A bit for each ring that ever had a hint: workers need not look at the others.
+    pub(super) used: AtomicU32,
 }
 
 /// The head of a task queue's body. All zero is a new one without any block in service.

@@ -100,6 +100,11 @@ impl Hand<'_> {
     #[inline(always)]
     fn push(&self, ring: usize, hint: Hint) -> Result<(), Error> {
         let many = &self.core.rings[ring];
+        let used = &self.core.settings().used;
+        // SeqCst: before the hint is pushed, as a sleeper looks here after it announced itself.
+        if used.load(Relaxed) & 1 << ring == 0 {
+            used.fetch_or(1 << ring, SeqCst);
+        }
         let run = match many.claim_push_at_once(self.me, 1) {
             Some(run) => run,
             None => self.claim_slowly(ring)?,

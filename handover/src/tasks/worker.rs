@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
 use super::block::{Hint, State, Word};
@@ -34,6 +34,7 @@ pub struct Worker<M: Shareable + ?Sized> {
     /// Leases given out and not ended.
     leases: Cell<u32>,
     shares: RefCell<Shares>,
+    weighted: bool,
     /// Nanoseconds for which a lease is given; 0: for ever.
     lease: u64,
     message: std::marker::PhantomData<fn() -> Box<M>>,
@@ -73,6 +74,7 @@ impl<M: Shareable + ?Sized> Worker<M> {
             pulse: RefCell::new(Pulse::new(true)),
             taken: Cell::new(0),
             leases: Cell::new(0),
+            weighted: weights[0] != 0,
             shares: RefCell::new(Shares { weights, credit: [0; LEVELS] }),
             lease: settings.lease.load(Relaxed),
             message: std::marker::PhantomData,
@@ -155,19 +157,25 @@ impl<M: Shareable + ?Sized> Worker<M> {
     #[inline(always)]
     fn try_claim(&self, patient: bool) -> Result<Option<(u32, Word)>, Error> {
         self.member.held.set(false);
-        if let Some(claimed) = self.try_ring(RETURNED, patient)? {
-            return Ok(Some(claimed));
-        }
-        let mut shares = self.shares.borrow_mut();
-        if shares.weights[0] != 0
-            && let Some(claimed) = self.try_ring(LEVEL + shares.turn(), patient)?
+        // SeqCst: a sleeper looks here after it announced itself.
+        let mut used = self.member.core.settings().used.load(SeqCst);
+        if used & 1 << RETURNED != 0
+            && let Some(claimed) = self.try_ring(RETURNED, patient)?
         {
             return Ok(Some(claimed));
         }
-        for level in (0..LEVELS).rev() {
-            if let Some(claimed) = self.try_ring(LEVEL + level, patient)? {
+        if self.weighted
+            && let Some(claimed) = self.try_ring(LEVEL + self.shares.borrow_mut().turn(), patient)?
+        {
+            return Ok(Some(claimed));
+        }
+        // Of the levels, from the highest, those that were ever used.
+        used &= ((1 << LEVELS) - 1) << LEVEL;
+        while let Some(ring) = used.checked_ilog2() {
+            if let Some(claimed) = self.try_ring(ring as usize, patient)? {
                 return Ok(Some(claimed));
             }
+            used &= !(1 << ring);
         }
         Ok(None)
     }
@@ -268,11 +276,15 @@ impl<M: Shareable + ?Sized> Worker<M> {
         count(&desk.taken, 1);
         self.taken.set(self.taken.get() + 1);
         self.leases.set(self.leases.get() + 1);
-        // From here on a failure gives the task back.
-        let mut lease = Lease { worker: self, block, word: Cell::new(word), began, id, task: None };
         // SAFETY: the block's message was written whole; others write it by atomics only.
-        lease.task = Some(M::decode(unsafe { M::snapshot(core.message(block), core.message_max()) })?);
-        Ok(lease)
+        match M::decode(unsafe { M::snapshot(core.message(block), core.message_max()) }) {
+            Ok(task) => Ok(Lease { worker: self, block, word: Cell::new(word), began, id, task }),
+            Err(error) => {
+                self.leases.set(self.leases.get() - 1);
+                give_back(&self.member, block, word);
+                Err(error)
+            }
+        }
     }
 
     /// Works until the queue is closed and drained, or the process is asked to end by SIGTERM or SIGINT: then the task
@@ -368,14 +380,13 @@ pub struct Lease<'w, M: Shareable + ?Sized> {
     word: Cell<Word>,
     began: u64,
     id: TaskId,
-    /// There, once it is made.
-    task: Option<M::Pop>,
+    task: M::Pop,
 }
 
 impl<M: Shareable + ?Sized> Lease<'_, M> {
     /// What is to be done.
     pub fn task(&self) -> &M::Pop {
-        self.task.as_ref().expect("a lease that users see has a task")
+        &self.task
     }
 
     /// The task's number.
@@ -409,12 +420,11 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
     }
 
     #[inline(always)]
-    fn finish(mut self, result: &[u8]) -> Result<(), Error> {
+    fn finish(self, result: &[u8]) -> Result<(), Error> {
         let block = self.block;
         let busy = self.end()?;
         let member = &self.worker.member;
         let (core, hand, desk) = (&*member.core, member.hand(), member.desk());
-        self.task = None;
         self.count_time(desk);
         let head = core.head(block);
         count(&desk.done, 1);
