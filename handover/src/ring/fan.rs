@@ -136,6 +136,10 @@ pub(crate) struct Publishing {
     index: u64,
     /// Up to where it has claimed, and the gates let it.
     limit: u64,
+    /// What the notice of gates said when it looked at all cursors last, and up to where they let it go then. As long as
+    /// the notice is the same they let it go no less far.
+    gates: u64,
+    open_until: u64,
 }
 
 /// A reader's own view.
@@ -230,7 +234,7 @@ impl Fan {
     pub(crate) fn publishing(&self) -> Publishing {
         let next = self.published();
         // What a predecessor has claimed is not ours: it may have died before it had looked at the gates once more.
-        Publishing { next, index: next % self.length, limit: next }
+        Publishing { next, index: next % self.length, limit: next, ..Publishing::default() }
     }
 
     /// How many of the next messages may be written now, at most `want`. `None` if a gating reader stands in the way.
@@ -256,7 +260,7 @@ impl Fan {
         let gates = &self.lines().notice.0.gates;
         let mut seen = gates.load(SeqCst);
         // What is announced is lost to readers that are so far behind. So not before the gates are open.
-        if !self.gates_are_open(seen, limit) {
+        if !self.gates_are_open(mine, seen, limit) {
             return false;
         }
         loop {
@@ -270,31 +274,26 @@ impl Fan {
                 return true;
             }
             seen = now;
-            if !self.gates_are_open(seen, limit) {
+            if !self.gates_are_open(mine, seen, limit) {
                 return false;
             }
         }
     }
 
-    fn gates_are_open(&self, seen: u64, limit: u64) -> bool {
-        if seen & 1 == 0 {
+    fn gates_are_open(&self, mine: &mut Publishing, seen: u64, limit: u64) -> bool {
+        if seen & 1 == 0 || seen == mine.gates && limit <= mine.open_until {
             return true;
         }
-        let mut any = false;
-        for cursor in self.cursors() {
-            if Gate::of(cursor.gate.load(SeqCst)) == Gate::Gating {
-                any = true;
-                // Acquire: it has read what we are about to write over.
-                if cursor.position.load(Acquire).saturating_add(self.length) < limit {
-                    return false;
-                }
-            }
-        }
-        if !any {
+        // Acquire: they have read what we are about to write over.
+        let gating = self.cursors().filter(|cursor| Gate::of(cursor.gate.load(SeqCst)) == Gate::Gating);
+        let last = gating.map(|cursor| cursor.position.load(Acquire)).min();
+        let Some(last) = last else {
             // Fails if a gate was set meanwhile.
             let _ = self.lines().notice.0.gates.compare_exchange(seen, seen & !1, SeqCst, Relaxed);
-        }
-        true
+            return true;
+        };
+        (mine.gates, mine.open_until) = (seen, last.saturating_add(self.length));
+        limit <= mine.open_until
     }
 
     /// The gating readers in whose way the writer stands, as numbers.
