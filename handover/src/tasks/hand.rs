@@ -4,7 +4,7 @@ use std::process;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicU64, fence};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::block::{Awaiter, Hint, State, Word};
 use super::core::{Core, FREE, LEVEL, LEVELS, RETURNED};
@@ -19,8 +19,8 @@ pub(super) const ALARMS: u64 = 1_000_000;
 /// If whoever looks at them is stopped or dies, somebody else does after so many.
 const ALARMS_AT_LEAST: u64 = 10_000_000;
 
-/// A ring that is full for so many looks, most of them 100 microseconds apart, will be so for ever.
-const MOST_LOOKS: u32 = 10_000;
+/// A ring that is full for so long, or has a slot that is nobody's and not free, was scribbled over.
+const FULL: Duration = Duration::from_secs(1);
 
 /// A member's number, and what it works on.
 #[derive(Clone, Copy)]
@@ -122,19 +122,27 @@ impl Hand<'_> {
     #[cold]
     fn claim_slowly(&self, ring: usize) -> Result<Run, Error> {
         let many = &self.core.rings[ring];
+        let mut since = None;
+        let mut for_long = || since.get_or_insert_with(Instant::now).elapsed() > FULL;
         for looks in 0_u32.. {
             match many.claim_push(self.me, 1) {
                 Ok(run) => return Ok(run),
                 Err(Refusal::Corrupt(fault)) => return Err(self.fault(fault)),
                 Err(Refusal::Held) => {
                     let processes = self.core.processes();
-                    if let Err(Refusal::Corrupt(fault)) = many.settle_tail(&mut |owner| processes.is_dead(owner)) {
-                        return Err(self.fault(fault));
+                    match many.settle_tail(&mut |owner| processes.is_dead(owner)) {
+                        Err(Refusal::Corrupt(fault)) => return Err(self.fault(fault)),
+                        // A living one has its hand on it.
+                        Ok(settled) if settled.spared => {}
+                        _ if for_long() => {
+                            return Err(self.corrupt("a slot for a hint is nobody's, and not free"));
+                        }
+                        _ => {}
                     }
                     self.drop_orphans(ring);
                 }
-                // Full: of hints that nobody needs, and that are dropped as they come out; or somebody scribbled.
-                Err(_) if looks > MOST_LOOKS => return Err(self.corrupt("a ring of hints is full")),
+                // Full of hints that nobody needs, and that are dropped as they come out.
+                Err(_) if for_long() => return Err(self.corrupt("there are more hints than blocks")),
                 Err(_) => {}
             }
             if looks < 100 { thread::yield_now() } else { thread::sleep(Duration::from_micros(100)) }

@@ -20,6 +20,9 @@ use crate::roster::{ALONE, Counters, Membership, Role, Searches};
 /// The longest sleep behind a hint that a living member has its hand on.
 const BEHIND_A_HOLDER: Duration = Duration::from_millis(1);
 
+/// How often one looks again at once behind a hint that was settled.
+const LOOKS: u32 = 64;
+
 pub(super) struct TaskMember {
     pub(super) core: Arc<Core>,
     pub(super) membership: Membership,
@@ -115,7 +118,8 @@ impl TaskMember {
     #[cold]
     fn claim_patiently(&self, ring: usize) -> Result<Option<Run>, Error> {
         let many = &self.core.rings[ring];
-        loop {
+        // What is settled moves on, but for a slot that was scribbled over.
+        for _ in 0..LOOKS {
             match many.claim_pop(self.membership.owner, 1) {
                 Ok(run) => return Ok(Some(run)),
                 Err(Refusal::Corrupt(fault)) => return Err(self.hand().fault(fault)),
@@ -126,12 +130,11 @@ impl TaskMember {
             match many.settle_head(&mut |owner| processes.is_dead(owner)) {
                 Err(Refusal::Corrupt(fault)) => return Err(self.hand().fault(fault)),
                 Ok(settled) if settled.moved => {}
-                _ => {
-                    self.held.set(true);
-                    return Ok(None);
-                }
+                _ => break,
             }
         }
+        self.held.set(true);
+        Ok(None)
     }
 
     #[inline(always)]
