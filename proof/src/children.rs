@@ -11,6 +11,7 @@ pub fn play(words: &[String]) -> ExitCode {
     match words {
         [run, rest @ ..] if run == "step" => return crate::scenes::play(rest),
         [run, rest @ ..] if run == "step-broadcast" => return crate::kills::broadcast::scenes::play(rest),
+        [run, rest @ ..] if run == "step-tasks" => return crate::kills::tasks::scenes::play(rest),
         _ => {}
     }
     if let Some(code) = hostile::child(words) {

@@ -7,6 +7,7 @@ pub mod broadcast;
 mod named;
 mod queue;
 mod rows;
+pub mod tasks;
 mod way;
 
 use std::collections::HashSet;
@@ -242,8 +243,10 @@ fn rows(deed: Deed, extent: &Extent) -> Vec<Box<dyn Row>> {
     }
     let mut all: Vec<Box<dyn Row>> = boxed(rows::scenes(extent.short)).collect();
     all.extend(boxed(broadcast::rows::scenes(extent.short)));
+    all.extend(boxed(tasks::rows::scenes(extent.short)));
     if deed == Deed::Kill && !extent.short {
         all.extend(boxed(broadcast::rows::successors()));
+        all.extend(boxed(tasks::rows::reapers()));
         all.extend(boxed(rows::named()));
         all.extend(boxed(rows::reapers()));
     }

@@ -73,13 +73,17 @@ impl Shared {
         unsafe { &*self.base.cast::<Page>() }
     }
 
-    /// A number that differs if anything in the memory does, but for the words that `unless` names by their offsets.
-    pub fn digest(&self, unless: impl Fn(usize) -> bool) -> u64 {
+    /// A number that differs if anything in the memory does, but for the words that `unless` names by their offsets and
+    /// what stands there.
+    pub fn digest(&self, unless: impl Fn(usize, u64) -> bool) -> u64 {
         let words = self.base.cast::<AtomicU64>();
         let mut digest = 0xcbf2_9ce4_8422_2325u64;
-        for at in (0..self.length / 8).filter(|at| !unless(at * 8)) {
+        for at in 0..self.length / 8 {
             // SAFETY: within the mapping.
             let word = unsafe { &*words.add(at) }.load(SeqCst);
+            if unless(at * 8, word) {
+                continue;
+            }
             digest = (digest ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
         }
         digest
@@ -174,6 +178,12 @@ impl Stepped {
         stepped.go_on();
         assert!(stepped.stopped() && !stepped.ended, "the process ended before its operation");
         stepped
+    }
+
+    /// Lets it run from one mark to the next.
+    pub fn to_next_mark(&mut self) {
+        self.go_on();
+        assert!(self.stopped() && !self.ended, "the process ended before its operation");
     }
 
     /// Starts it, traced.
@@ -407,10 +417,15 @@ impl Drop for Stepped {
     }
 }
 
-/// In the stepped process: marks where the operation begins and ends.
-pub fn between_marks<R>(page: &Page, operation: impl FnOnce() -> R) -> R {
+/// In the stepped process: stops for the tracer.
+pub fn mark() {
     // SAFETY: stops us for the tracer, and changes nothing.
     unsafe { std::arch::asm!("int3") };
+}
+
+/// In the stepped process: marks where the operation begins and ends.
+pub fn between_marks<R>(page: &Page, operation: impl FnOnce() -> R) -> R {
+    mark();
     let result = operation();
     page.phase.store(RETURNED, SeqCst);
     result
@@ -419,6 +434,5 @@ pub fn between_marks<R>(page: &Page, operation: impl FnOnce() -> R) -> R {
 /// In the stepped process: the end, for the tracer to see.
 pub fn reported(page: &Page) {
     page.phase.store(REPORTED, SeqCst);
-    // SAFETY: as above.
-    unsafe { std::arch::asm!("int3") };
+    mark();
 }

@@ -38,7 +38,7 @@ pub fn broken<T>(what: impl Into<String>) -> Result<T, Broken> {
 pub fn shared_state(memory: &Shared) -> u64 {
     const ROSTER: usize = 4096 + 1024;
     let table = ROSTER..ROSTER + 128 * (MEMBERS as usize + 2);
-    memory.digest(|offset| table.contains(&offset) && (offset - ROSTER) % 128 == 8)
+    memory.digest(|offset, _| table.contains(&offset) && (offset - ROSTER) % 128 == 8)
 }
 
 /// Does something that may not be held up for long, and remembers what took longest.
