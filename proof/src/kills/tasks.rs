@@ -72,7 +72,7 @@ impl Row for Scene {
 
     fn way(&self) -> Way {
         // It differs a little with the time that something took: the way that all come by.
-        let ways = (0..3).map(|_| Way::of(|| Play::set(self)));
+        let ways = (0..if self.operation.sleeps() { 1 } else { 3 }).map(|_| Way::of(|| Play::set(self)));
         ways.min_by_key(Way::length).expect("there are some")
     }
 

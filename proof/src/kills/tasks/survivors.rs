@@ -61,9 +61,12 @@ impl Known {
 /// What came: a task's number, and as which try.
 type Came = Vec<(u64, u32)>;
 
+/// What somebody who asked for a result was told, and its handle.
+type Told = (Result<Vec<u8>, Error>, Submitter<Wide>);
+
 /// Somebody who asked for a result, and waits for it.
 struct Requester {
-    thread: JoinHandle<(Result<Vec<u8>, Error>, Submitter<Wide>)>,
+    thread: JoinHandle<Told>,
 }
 
 /// A queue of tasks and those who survive.
@@ -345,10 +348,10 @@ impl Stage {
                 .known
                 .iter()
                 .any(|known| known.must_come() && !came.iter().any(|(number, _)| *number == known.number));
-            let wait = match (left || after.delayed && self.queue.report().delayed > 0, strict) {
+            let wait = match (left || !strict && self.anything_left(), strict) {
                 (true, _) => PATIENCE,
                 (false, true) => Duration::ZERO,
-                (false, false) => LONG_ENOUGH + DELAY,
+                (false, false) => 2 * LONG_ENOUGH,
             };
             let which = came.len() % self.workers.len();
             let begun = Instant::now();
@@ -373,6 +376,12 @@ impl Stage {
             }
         }
         late.map_or(Ok(came), |late| Err(Broken::Late(late)))
+    }
+
+    /// Whether anything is there that will come, if late.
+    fn anything_left(&self) -> bool {
+        let report = self.queue.report();
+        report.waiting.iter().sum::<usize>() + report.delayed + report.leased > 0
     }
 
     /// Each task is where it may be, and nothing is anywhere else. The dead letters are thrown away.
