@@ -58,7 +58,8 @@ enum Command {
         #[arg(long)]
         calls: Option<usize>,
     },
-    /// Kill and stop producers and consumers, writers and readers at random, and account for every message.
+    /// Kill and stop producers and consumers, writers and readers, submitters and workers at random, and account for
+    /// every message.
     Torture {
         /// For so long.
         #[arg(long, default_value_t = 30.0)]
@@ -69,7 +70,7 @@ enum Command {
         /// Do the same deeds again.
         #[arg(long, value_parser = hexadecimal)]
         seed: Option<u64>,
-        /// Only with this kind of queue, or the broadcast.
+        /// Only with this kind of queue, the broadcast, or tasks.
         #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(torture::kinds()))]
         kind: Option<String>,
         /// Only with this capacity, and with queues that are made anew.

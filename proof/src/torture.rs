@@ -9,7 +9,8 @@
 //! * of a killed consumer, what it was popping: it wrote down what it saw, and only that may be gone. A plain `pop`
 //!   shows nothing before it returns: one message for each consumer killed in one.
 //!
-//! Everything else has to balance. The readers of a broadcast each balance their own account, see `broadcast`. Besides, the queue is removed and made anew under its name while they come and go, and
+//! Everything else has to balance. The readers of a broadcast each balance their own account, see `broadcast`;
+//! of tasks each is accounted for by itself, see `tasks`. Besides, the queue is removed and made anew under its name while they come and go, and
 //! all of `/dev/shm` is filled for moments: for that the whole run has a small one of its own.
 
 mod balance;
@@ -18,6 +19,7 @@ mod crowd;
 mod ledger;
 mod memory;
 mod round;
+mod tasks;
 mod workers;
 
 use std::io::{Read, Write};
@@ -27,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use self::broadcast::BroadcastRound;
 use self::round::Round;
+use self::tasks::TasksRound;
 use crate::random::{Random, seed_of_the_hour};
 use crate::report::Verdict;
 
@@ -36,14 +39,16 @@ enum Kind {
     /// Whether it has one producer, and one consumer.
     Queue(bool, bool),
     Broadcast,
+    Tasks,
 }
 
-const KINDS: [(&str, Kind); 5] = [
+const KINDS: [(&str, Kind); 6] = [
     ("many", Kind::Queue(false, false)),
     ("one-to-one", Kind::Queue(true, true)),
     ("one-to-many", Kind::Queue(true, false)),
     ("many-to-one", Kind::Queue(false, true)),
     ("broadcast", Kind::Broadcast),
+    ("tasks", Kind::Tasks),
 ];
 
 const CAPACITIES: [usize; 6] = [1, 2, 3, 64, 1000, 20_000];
@@ -222,6 +227,7 @@ fn drive(settings: &Settings, seed: u64) -> String {
                         Round::new(tally, ones, capacity, random, small.is_ok(), what.clone()).run(share)
                     }
                     Kind::Broadcast => BroadcastRound::new(tally, capacity, random, what.clone()).run(share),
+                    Kind::Tasks => TasksRound::new(tally, capacity, random, what.clone()).run(share),
                 }
             });
             if let Err(panic) = panic::catch_unwind(one) {

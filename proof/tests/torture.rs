@@ -37,3 +37,8 @@ fn with_one_producer_and_many_consumers_everything_balances_whoever_is_killed() 
 fn with_many_producers_and_one_consumer_everything_balances_whoever_is_killed() {
     torture("many-to-one");
 }
+
+#[test]
+fn each_task_is_done_and_none_comes_after_that_whoever_is_killed() {
+    torture("tasks");
+}
