@@ -32,6 +32,11 @@ fn shared_memory_with_a_scribbled_header_is_refused_or_bounded() {
 }
 
 #[test]
+fn tasks_in_a_scribbled_queue_are_errors_or_tasks() {
+    segments_alone(Kind::Tasks, 17, 100);
+}
+
+#[test]
 fn a_scribbler_at_work_while_others_push_and_pop_harms_nobody() {
     let run = ["hostile", "--segments", "1", "--seconds", "0.4"];
     let output = Command::new(env!("CARGO_BIN_EXE_proof")).args(run).output().expect("the program starts");

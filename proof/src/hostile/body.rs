@@ -12,6 +12,8 @@ const CHECKSUM: usize = 88;
 const START: u64 = 4096;
 const CONTROL: u64 = 1024;
 const ENTRY: u64 = 128;
+/// Of a queue of tasks, with its rings' lines.
+const TASKS_CONTROL: u64 = 1024 + 10 * 384;
 const POSITION: u64 = (1 << 44) - 1;
 
 /// A segment's file, which is the same memory as its mapping, and its measures as they were when it was made.
@@ -61,6 +63,16 @@ impl Body {
             body.write(total, &vec![BEYOND; (page - total) as usize]);
         }
         body
+    }
+
+    /// The same segment for another who scribbles; what lies behind its end is left alone.
+    pub fn beside(segment: OwnedFd) -> Body {
+        let file = File::from(segment);
+        let mut header = [0; HEADER];
+        file.read_exact_at(&mut header, 0).expect("a segment begins with a header");
+        let length = u64::from_le_bytes(header[80..88].try_into().expect("eight bytes")) - START;
+        let (entries, slots, stride, capacity) = (0, START, 0, 0);
+        Body { file, header, length, entries, slots, stride, capacity, longer: false, taken_in: Cell::new(false) }
     }
 
     /// Fails if anything was written behind the segment's end.
@@ -200,6 +212,36 @@ impl Body {
                 }
             }
         }
+    }
+
+    /// Changes a word of the body, mostly one that says something, and often into one that could stand there.
+    pub fn scribble_words(&self, choices: &mut Choices) {
+        let mut bytes = vec![0; self.length as usize];
+        self.file.read_exact_at(&mut bytes, START).expect("within the segment");
+        let word = |at: usize| u64::from_le_bytes(bytes[8 * at..8 * at + 8].try_into().expect("eight bytes"));
+        let said: Vec<usize> = (0..bytes.len() / 8).filter(|at| word(*at) != 0).collect();
+        let any = |choices: &mut Choices| choices.below(bytes.len() as u64 / 8) as usize;
+        let one_that_says = |choices: &mut Choices| match said.len() as u64 {
+            0 => any(choices),
+            count => said[choices.below(count) as usize],
+        };
+        let at = match choices.below(6) {
+            0 => any(choices),
+            1 => choices.below(TASKS_CONTROL / 8) as usize,
+            _ => one_that_says(choices),
+        };
+        let old = word(at);
+        let new = match choices.below(8) {
+            0 => choices.number(),
+            1 => choices.any(),
+            2 => old ^ 1 << choices.below(64),
+            3 => old.wrapping_add(choices.below(7)).wrapping_sub(3),
+            // A block's state and owner.
+            4 => old & !0xff | choices.below(256),
+            5 => choices.below(12),
+            _ => word(one_that_says(choices)),
+        };
+        self.set(START + 8 * at as u64, new);
     }
 
     fn scribble_bytes(&self, choices: &mut Choices) {

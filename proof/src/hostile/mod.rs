@@ -11,6 +11,7 @@ mod life;
 mod memory;
 mod messages;
 mod tally;
+mod tasks;
 mod watch;
 
 use std::io::Read;
@@ -74,10 +75,13 @@ pub enum Kind {
     Encoded,
     /// No queue, but memory.
     Memory,
+    /// Queues of tasks of several kinds.
+    Tasks,
 }
 
 impl Kind {
-    const ALL: [Kind; 6] = [Kind::Plain, Kind::Wide, Kind::Empty, Kind::Bytes, Kind::Encoded, Kind::Memory];
+    const ALL: [Kind; 7] =
+        [Kind::Plain, Kind::Wide, Kind::Empty, Kind::Bytes, Kind::Encoded, Kind::Memory, Kind::Tasks];
 
     fn name(self) -> &'static str {
         match self {
@@ -87,10 +91,11 @@ impl Kind {
             Kind::Bytes => <[u8] as Tried>::NAME,
             Kind::Encoded => <Postcard<Note> as Tried>::NAME,
             Kind::Memory => "shared memory",
+            Kind::Tasks => "tasks",
         }
     }
 
-    /// Does something with queues of these messages; nothing for memory, which is none.
+    /// Does something with queues of these messages; nothing for memory, which is none, and tasks, which are others.
     fn with<T: OnKind>(self, what: T) -> Option<T::Outcome> {
         Some(match self {
             Kind::Plain => what.on::<u64>(),
@@ -98,7 +103,7 @@ impl Kind {
             Kind::Empty => what.on::<()>(),
             Kind::Bytes => what.on::<[u8]>(),
             Kind::Encoded => what.on::<Postcard<Note>>(),
-            Kind::Memory => return None,
+            Kind::Memory | Kind::Tasks => return None,
         })
     }
 }
@@ -237,7 +242,7 @@ fn at_work(settings: &Settings) -> Verdict {
         while start.elapsed().as_secs_f64() < settings.seconds {
             let until = Instant::now() + Duration::from_millis(200);
             let at_work = AtWork { kind: &nth.to_string(), choices: &mut choices, until };
-            // Memory on its own has nobody at work in it.
+            // Memory on its own has nobody at work in it; beside tasks a thread scribbles.
             let Some((part, killed, faults)) = kind.with(at_work) else { return verdict };
             tally += part;
             kills += killed;
@@ -356,8 +361,10 @@ fn segment_of(kind: Kind, user: &mut User) {
             life::queue::<M>(self.0);
         }
     }
-    if kind.with(One(user)).is_none() {
-        memory::memory(user);
+    match kind {
+        Kind::Memory => memory::memory(user),
+        Kind::Tasks => tasks::tasks(user),
+        _ => kind.with(One(user)).expect("a queue's kind"),
     }
 }
 
