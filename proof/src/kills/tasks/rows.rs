@@ -56,15 +56,7 @@ pub fn scenes(short: bool) -> Vec<Scene> {
     }
     scenes.extend([row(Take, 3, Full).timed(), row(Take, 3, Late).timed(), row(Done, 3, Full).timed()]);
     if short {
-        let wanted = [
-            (Submit, 3, OneShort),
-            (SubmitKey, 3, One),
-            (Collect, 1, Empty),
-            (Take, 3, Full),
-            (Done, 3, Full),
-            (Fail, 1, Full),
-            (FailLast, 3, One),
-        ];
+        let wanted = [(SubmitKey, 3, One), (Collect, 1, Empty), (Take, 3, Full), (Done, 3, Full), (Fail, 1, Full)];
         scenes
             .retain(|scene| wanted.contains(&(scene.operation, scene.made.capacity, scene.state)) && !scene.made.timed);
     }

@@ -390,7 +390,9 @@ impl Stage {
         let mut left: Came = came.clone();
         let mut buried: Came = letters.iter().map(|one| (number(&one.task).unwrap_or(u64::MAX), one.tries)).collect();
         let told = |what: &str, known: &Known| {
-            broken(format!("{what}: {known:?}; {came:?} came, and {letters:?} are dead letters"))
+            let report = self.queue.report();
+            let left = (report.waiting, report.delayed, report.leased, report.deaths);
+            broken(format!("{what}: {known:?}; {came:?} came, {letters:?} are dead letters, and {left:?} is left"))
         };
         let take_out = |list: &mut Came, known: &Known| {
             let at = list.iter().position(|(number, _)| *number == known.number)?;
