@@ -115,16 +115,17 @@ impl Default for Times {
 impl Times {
     /// How many times were counted.
     pub fn count(&self) -> u64 {
-        self.steps.iter().sum()
+        // Anybody may have scribbled in what was added up.
+        self.steps.iter().fold(0, |sum, times| sum.saturating_add(*times))
     }
 
     /// The time within which that part of all were, `0.5` being half of them. `None` where nothing was counted.
     pub fn quantile(&self, part: f64) -> Option<Duration> {
         let count = self.count();
         let wanted = ((count as f64 * part).ceil() as u64).clamp(1, count.max(1));
-        let mut seen = 0;
+        let mut seen = 0_u64;
         for (step, times) in self.steps.iter().enumerate() {
-            seen += times;
+            seen = times.saturating_add(seen);
             if seen >= wanted {
                 return Some(Duration::from_nanos(end_of(step)));
             }
