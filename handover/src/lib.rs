@@ -57,10 +57,13 @@ pub use gate::Wait;
 pub use message::Postcard;
 pub use message::{InPlace, Message, Owned, Shareable};
 pub use queue::{
-    Consumer, Listed, Loan, Messages, Options, Producer, Queue, Received, Report, inspect, list, remove, remove_at,
+    Consumer, Listed, Loan, Messages, Options, Producer, Queue, Received, Report, inspect, inspect_at, list, remove,
+    remove_at,
 };
 pub use roster::{Counts, Member, Role};
-pub use segment::{ReadOnly, ReadOnlyMemory, ReadView, SharedMemory, View, Writable};
+pub use segment::{
+    Kind, NamedSegment, ReadOnly, ReadOnlyMemory, ReadView, SharedMemory, View, Writable, kind, kind_at, segments,
+};
 pub use tasks::Tasks;
 /// The traits that make a type plain data, to derive.
 pub use zerocopy;

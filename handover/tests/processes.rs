@@ -14,7 +14,7 @@ use std::thread;
 
 use common::{Child, Name, eventually, say, task};
 use handover::zerocopy::{FromBytes, Immutable, IntoBytes};
-use handover::{Error, Options, Queue, SharedMemory};
+use handover::{Error, Kind, NamedSegment, Options, Queue, SharedMemory, broadcast, tasks};
 
 #[derive(FromBytes, IntoBytes, Immutable, Debug, PartialEq, Clone, Copy)]
 #[repr(C)]
@@ -246,6 +246,53 @@ fn queues_are_listed_with_their_state_and_plain_memory_is_not() {
     assert_eq!((report.capacity, report.len, report.message_size, report.closed), (8, 1, 24, false));
     assert_eq!((report.one_producer, report.one_consumer, report.counts.pushed), (false, true, 1));
     handover::remove(&plain).expect("there");
+}
+
+#[test]
+fn segments_of_every_kind_are_found_with_what_can_not_be_opened() {
+    let names: [Name; 5] = std::array::from_fn(|_| Name::new());
+    let [queue, prices, jobs, plain, odd] = &names;
+    drop(Options::new(8).create::<u64>(queue).expect("a new name"));
+    let _prices = broadcast::Options::new(8).goes_with_last_user().create::<u64>(prices).expect("a new name");
+    drop(tasks::Options::new().create::<u64>(jobs).expect("a new name"));
+    let _memory = SharedMemory::create(plain, 100).expect("a new name");
+    fs::write(format!("/dev/shm/handover.{}", &**odd), "odd").expect("writable");
+
+    // Twice: to look does not remove what goes with its last user.
+    for _ in 0..2 {
+        let all = handover::segments().expect("readable");
+        assert!(all.is_sorted_by(|a, b| a.name < b.name));
+        let find = |name: &Name| all.iter().find(|segment| segment.name == **name).expect("found");
+        let kinds = [queue, prices, jobs, plain].map(|name| *find(name).kind.as_ref().expect("well"));
+        assert_eq!(kinds, [Kind::Queue, Kind::Broadcast, Kind::Tasks, Kind::Memory]);
+        assert!(find(prices).in_use && find(plain).in_use);
+        assert_eq!((find(plain).bytes, find(odd).bytes), (4096 + 100, 3));
+        assert!(matches!(find(odd).kind, Err(Error::NotASegment { .. })));
+        assert_eq!(handover::kind(jobs).expect("there").to_string(), "task queue");
+    }
+    // Who inspects all queues at this moment has these open meanwhile.
+    for name in [queue, jobs] {
+        let in_use = |all: Vec<NamedSegment>| all.iter().any(|segment| segment.name == **name && segment.in_use);
+        eventually("nobody to have it open", || !in_use(handover::segments().expect("readable")));
+    }
+    for name in names.iter().filter(|name| ***name != **prices) {
+        handover::remove(name).expect("there");
+    }
+    assert!(matches!(handover::kind(queue), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn what_lies_in_a_file_is_told_as_what_has_a_name() {
+    let paths: [Path; 3] = ["queue", "broadcast", "tasks"].map(Path::new);
+    let [queue, prices, jobs] = &paths;
+    drop(Options::new(8).create_at::<u64>(&queue.0).expect("a new file"));
+    drop(broadcast::Options::new(9).create_at::<u64>(&prices.0).expect("a new file"));
+    drop(tasks::Options::new().capacity(10).create_at::<u64>(&jobs.0).expect("a new file"));
+    assert_eq!(handover::inspect_at(&queue.0).expect("a queue").capacity, 8);
+    assert_eq!(broadcast::inspect_at(&prices.0).expect("a broadcast").capacity, 9);
+    assert_eq!(tasks::inspect_at(&jobs.0).expect("a task queue").capacity, 10);
+    assert_eq!(handover::kind_at(&jobs.0).expect("there"), Kind::Tasks);
+    assert!(matches!(handover::inspect_at(&jobs.0), Err(Error::Kind { .. })));
 }
 
 #[test]

@@ -247,7 +247,15 @@ pub struct ReaderReport {
 
 /// What can be told of the broadcast of that name, whatever its messages' type.
 pub fn inspect(name: &str) -> Result<Report, Error> {
-    let segment = Segment::open(&Place::Named(name.into()))?;
+    inspected(Segment::open(&Place::Named(name.into()))?)
+}
+
+/// What can be told of the broadcast in that file, whatever its messages' type.
+pub fn inspect_at(path: impl AsRef<Path>) -> Result<Report, Error> {
+    inspected(Segment::open(&Place::Path(path.as_ref().into()))?)
+}
+
+fn inspected(segment: Segment) -> Result<Report, Error> {
     let measures = Measures::of(&segment)?;
     Ok(report(&Core::new(segment, measures)))
 }

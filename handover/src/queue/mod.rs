@@ -253,7 +253,15 @@ pub fn list() -> Result<Vec<Listed>, Error> {
 
 /// What can be told of the queue of that name, whatever its messages' type.
 pub fn inspect(name: &str) -> Result<Report, Error> {
-    let segment = Segment::open(&Place::Named(name.into()))?;
+    report(Segment::open(&Place::Named(name.into()))?)
+}
+
+/// What can be told of the queue in that file, whatever its messages' type.
+pub fn inspect_at(path: impl AsRef<Path>) -> Result<Report, Error> {
+    report(Segment::open(&Place::Path(path.as_ref().into()))?)
+}
+
+fn report(segment: Segment) -> Result<Report, Error> {
     let measures = Measures::of(&segment)?;
     let core = Core::in_segment(segment, measures);
     Ok(Report {

@@ -3,6 +3,7 @@
 //! Written once, before the segment has a name, and never again. Whoever opens a segment copies the header out,
 //! validates the copy and believes the copy alone.
 
+use std::fmt;
 use std::mem::{offset_of, size_of};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -20,11 +21,22 @@ pub(crate) const GOES_WITH_LAST_USER: u32 = 1 << 31;
 /// What a segment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub(crate) enum Kind {
+#[non_exhaustive]
+pub enum Kind {
+    /// Memory without any queue in it: [`SharedMemory`](crate::SharedMemory).
     Memory = 0,
+    /// A [`Queue`](crate::Queue).
     Queue = 1,
+    /// A [`Broadcast`](crate::Broadcast).
     Broadcast = 2,
+    /// A queue of tasks: [`Tasks`](crate::Tasks).
     Tasks = 3,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 impl Kind {

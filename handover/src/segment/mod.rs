@@ -6,6 +6,7 @@
 
 pub(crate) mod copy;
 mod header;
+mod listing;
 mod memory;
 mod name;
 
@@ -15,7 +16,9 @@ use std::time::Duration;
 
 use zerocopy::IntoBytes;
 
-pub(crate) use header::{GOES_WITH_LAST_USER, Header, Kind};
+pub use header::Kind;
+pub(crate) use header::{GOES_WITH_LAST_USER, Header};
+pub use listing::{NamedSegment, kind, kind_at, segments};
 pub use memory::{ReadOnly, ReadOnlyMemory, ReadView, SharedMemory, View, Writable};
 pub(crate) use name::{Place, check as check_name};
 

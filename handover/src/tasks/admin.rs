@@ -1,5 +1,6 @@
 //! What can be told of a task queue, and done to it as a whole.
 
+use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::fence;
 use std::thread;
@@ -124,7 +125,15 @@ pub struct DeadLetter<T> {
 
 /// What can be told of the task queue of that name, whatever its tasks' type.
 pub fn inspect(name: &str) -> Result<Report, Error> {
-    let segment = Segment::open(&Place::Named(name.into()))?;
+    inspected(Segment::open(&Place::Named(name.into()))?)
+}
+
+/// What can be told of the task queue in that file, whatever its tasks' type.
+pub fn inspect_at(path: impl AsRef<Path>) -> Result<Report, Error> {
+    inspected(Segment::open(&Place::Path(path.as_ref().into()))?)
+}
+
+fn inspected(segment: Segment) -> Result<Report, Error> {
     let measures = Measures::of(&segment)?;
     Ok(report(&Core::new(segment, measures)))
 }

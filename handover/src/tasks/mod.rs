@@ -42,7 +42,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::admin::{DeadLetter, Leased, Report, WorkerReport, inspect};
+pub use self::admin::{DeadLetter, Leased, Report, WorkerReport, inspect, inspect_at};
 pub use self::core::LEVELS;
 use self::core::{Core, Measures};
 pub use self::desk::Times;

@@ -1,0 +1,80 @@
+//! What segments there are, and of what kind: told without becoming the user of any.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use super::{Header, Kind, PRESENCE, Place, names, refused};
+use crate::Error;
+use crate::os::{self, Access, Refusal};
+
+/// A segment of this machine that has a name, as [`segments`] found it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NamedSegment {
+    /// Its name.
+    pub name: String,
+    /// What it holds, or why that can't be told.
+    pub kind: Result<Kind, Error>,
+    /// The length of its file. 0 if it can't be told.
+    pub bytes: u64,
+    /// Whether any process has it open. If none has, it was left behind, or waits for its next user. False if it can't be
+    /// told.
+    pub in_use: bool,
+}
+
+/// The segments of this machine that have names, of every kind, in alphabetical order: queues, broadcasts, task queues
+/// and plain memory, and whatever else bears such a name.
+///
+/// It only looks: a segment that goes with its last user stays where it is.
+///
+/// ```
+/// use handover::{Kind, Options, segments};
+///
+/// # let name = format!("doc-segments-{}", std::process::id());
+/// let _queue = Options::new(8).create::<u64>(&name)?;
+/// let found = segments()?.into_iter().find(|segment| segment.name == name).expect("it is there");
+/// assert_eq!((found.kind?, found.in_use), (Kind::Queue, true));
+/// handover::remove(&name)?;
+/// # Ok::<(), handover::Error>(())
+/// ```
+pub fn segments() -> Result<Vec<NamedSegment>, Error> {
+    let mut all = Vec::new();
+    for name in names()? {
+        let segment = match look(&Place::Named(name.clone())) {
+            // Gone since its name was read.
+            Err(Error::NotFound { .. }) => continue,
+            Err(error) => NamedSegment { name, kind: Err(error), bytes: 0, in_use: false },
+            Ok(Looked { kind, bytes, in_use }) => NamedSegment { name, kind, bytes, in_use },
+        };
+        all.push(segment);
+    }
+    Ok(all)
+}
+
+/// What the segment of that name holds.
+pub fn kind(name: &str) -> Result<Kind, Error> {
+    look(&Place::Named(name.into()))?.kind
+}
+
+/// What the segment in that file holds.
+pub fn kind_at(path: impl AsRef<Path>) -> Result<Kind, Error> {
+    look(&Place::Path(path.as_ref().into()))?.kind
+}
+
+struct Looked {
+    kind: Result<Kind, Error>,
+    bytes: u64,
+    in_use: bool,
+}
+
+fn look(place: &Place) -> Result<Looked, Error> {
+    let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
+    let path = place.file()?.ok_or_else(|| refuse(Refusal::Missing))?;
+    let file = os::open(&path, Access::ReadOnly).map_err(refuse)?;
+    let bytes = os::facts(file.as_fd()).map_err(refuse)?.length;
+    let in_use = os::is_locked(file.as_fd(), PRESENCE).map_err(|error| refuse(Refusal::Other(error)))?;
+    let mut beginning = [0; size_of::<Header>()];
+    let have = os::read_beginning(file.as_fd(), &mut beginning).map_err(refuse)?;
+    let kind = Header::validated(&beginning[..have], bytes, place).map(|header| header.kind());
+    Ok(Looked { kind, bytes, in_use })
+}
