@@ -1,12 +1,25 @@
 //! The `handover` command.
 
 mod demo;
+mod interrupt;
+mod manage;
+mod patience;
+mod popping;
+mod pushing;
 mod screen;
+mod stream;
+mod target;
 mod trouble;
+mod units;
+mod view;
+mod work;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use self::trouble::Trouble;
 
 /// Queues that hand messages between processes, and keep their promises when a process is killed.
 #[derive(Parser)]
@@ -19,8 +32,17 @@ struct Arguments {
 const EXAMPLE: &str = "\
 Example:
   handover demo --seconds 5
+  handover create lines
+  echo hello | handover push lines
+  handover pop lines
 
-Exit status: 0 all went well, 1 something failed, 2 the command line was not understood, 130 interrupted.";
+Exit status: 0 all went well, 1 something failed, 2 the command line was not understood, 3 no such queue,
+4 full or empty within the time, 5 closed, 130 interrupted.";
+
+/// A command's help ends with what its exit status says.
+fn help(example: &str) -> String {
+    format!("{example}\n\n{}", trouble::EXIT_STATUS)
+}
 
 #[derive(Subcommand)]
 enum Command {
@@ -31,6 +53,39 @@ enum Command {
         #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=30))]
         seconds: u64,
     },
+    /// Make a queue, a broadcast or a task queue, of messages that are bytes.
+    #[command(after_help = help(manage::CREATE_EXAMPLE))]
+    Create(manage::Create),
+    /// Push messages into a queue, or submit tasks.
+    #[command(after_help = help(pushing::PUSH_EXAMPLE))]
+    Push(pushing::Push),
+    /// Take messages out of a queue, and print them.
+    #[command(after_help = help(popping::POP_EXAMPLE))]
+    Pop(popping::Pop),
+    /// Publish messages to all readers of a broadcast.
+    #[command(after_help = help(pushing::PUBLISH_EXAMPLE))]
+    Publish(pushing::Publish),
+    /// Read a broadcast, and print what comes.
+    #[command(after_help = help(popping::SUBSCRIBE_EXAMPLE))]
+    Subscribe(popping::Subscribe),
+    /// Run a command for each task.
+    #[command(after_help = help(work::EXAMPLE))]
+    Work(work::Work),
+    /// List the queues, broadcasts and task queues of this machine that have names.
+    #[command(visible_alias = "list", after_help = help(view::LS_EXAMPLE))]
+    Ls(view::Ls),
+    /// Tell everything of a queue, a broadcast or a task queue.
+    #[command(after_help = help(view::STAT_EXAMPLE))]
+    Stat(view::Stat),
+    /// Let a queue hold more messages or fewer, while it is used.
+    #[command(after_help = help(manage::RESIZE_EXAMPLE))]
+    Resize(manage::Resize),
+    /// Let nothing more in.
+    #[command(after_help = help(manage::CLOSE_EXAMPLE))]
+    Close(manage::Close),
+    /// Remove a queue, a broadcast or a task queue.
+    #[command(after_help = help(manage::RM_EXAMPLE))]
+    Rm(manage::Rm),
     /// One process of the demo.
     #[command(hide = true)]
     DemoProcess {
@@ -42,17 +97,32 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Demo { seconds } => demo::run(seconds),
-        Command::DemoProcess { role, number, parent } => demo::play(role, number, parent),
-    };
-    match result {
+    match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
             if !trouble.is_broken_pipe() {
-                eprintln!("handover: {trouble}");
+                // Nobody may be there to read it.
+                let _ = writeln!(io::stderr(), "handover: {trouble}");
             }
             ExitCode::from(trouble.exit_status())
         }
+    }
+}
+
+fn run(command: Command) -> Result<(), Trouble> {
+    match command {
+        Command::Demo { seconds } => demo::run(seconds),
+        Command::Create(wanted) => manage::create(&wanted),
+        Command::Push(wanted) => pushing::push(&wanted),
+        Command::Pop(wanted) => popping::pop(&wanted),
+        Command::Publish(wanted) => pushing::publish(&wanted),
+        Command::Subscribe(wanted) => popping::subscribe(&wanted),
+        Command::Work(wanted) => work::work(&wanted),
+        Command::Ls(wanted) => view::ls(&wanted),
+        Command::Stat(wanted) => view::stat(&wanted),
+        Command::Resize(wanted) => manage::resize(&wanted),
+        Command::Close(wanted) => manage::close(&wanted),
+        Command::Rm(wanted) => manage::rm(&wanted),
+        Command::DemoProcess { role, number, parent } => demo::play(role, number, parent),
     }
 }

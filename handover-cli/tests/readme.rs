@@ -1,6 +1,8 @@
 //! What the documents say of the code is true: the README's programs are the examples, word for word, and run; the tests
 //! that GUARANTEES.md names exist; links lead somewhere.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -56,6 +58,33 @@ fn the_example_of_a_killed_worker_ends_with_its_task_done_by_another() {
     assert!(out.starts_with("task 1, try 1\n") && out.ends_with("3 done\n"), "{out}");
     for line in ["task 1, try 2", "task 2, try 1", "task 3, try 1"] {
         assert!(out.lines().any(|printed| printed == line), "{line}: {out}");
+    }
+}
+
+#[test]
+fn the_session_from_a_terminal_goes_as_written() {
+    let readme = read("README.md");
+    let (_, session) = readme.split_once("```console\n").expect("a session");
+    let (session, _) = session.split_once("```\n").expect("its end");
+    // Under names that nobody else has.
+    let own = [("lines", common::Name::new()), ("chores", common::Name::new())];
+    let renamed = |line: &str| {
+        let words = line.split(' ').map(|word| own.iter().find(|(name, _)| *name == word).map_or(word, |(_, own)| own));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let mut lines = session.lines().peekable();
+    while let Some(line) = lines.next() {
+        let command = renamed(line.strip_prefix("$ ").expect("a command"));
+        let mut expected = String::new();
+        while let Some(line) = lines.next_if(|line| !line.starts_with("$ ")) {
+            expected += &format!("{line}\n");
+        }
+        let output = common::shell(&format!("{{ {command}; }} 2>&1"));
+        assert_eq!(common::text(&output.stdout), expected, "{command}");
+        assert!(output.status.success(), "{command}");
+    }
+    for (_, name) in &own {
+        common::fails(&["stat", name], 3, "does not exist");
     }
 }
 

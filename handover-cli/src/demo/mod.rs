@@ -208,7 +208,7 @@ impl Demo {
     /// What has to be seen to all the time: Ctrl-C, processes that end, the rates.
     fn look(&mut self) -> Result<(), Trouble> {
         if self.interrupted.load(Relaxed) {
-            return Err(Trouble::Interrupted);
+            return Err(Trouble::Interrupted("all processes were ended, and nothing is left behind"));
         }
         for worker in self.crew.iter_mut().filter(|worker| worker.lives()) {
             worker.ended = worker.child.try_wait()?;

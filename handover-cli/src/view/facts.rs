@@ -1,0 +1,134 @@
+//! What is told of something, for people as lines and for programs as JSON.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+/// Facts in the order in which people read them, and then lists of things of which the same is told.
+#[derive(Default)]
+pub(super) struct Facts {
+    facts: Vec<(&'static str, Value)>,
+    lists: Vec<(&'static str, Vec<Facts>)>,
+}
+
+impl Facts {
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Facts {
+        self.facts.push((name, value.into()));
+        self
+    }
+
+    /// In seconds.
+    pub(super) fn with_time(self, name: &'static str, time: Option<Duration>) -> Facts {
+        self.with(name, time.map(|time| time.as_secs_f64()))
+    }
+
+    pub(super) fn list(mut self, name: &'static str, of: impl IntoIterator<Item = Facts>) -> Facts {
+        self.lists.push((name, of.into_iter().collect()));
+        self
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let facts = self.facts.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let lists = self.lists.iter().map(|(name, list)| {
+            let list: Vec<Value> = list.iter().map(Facts::json).collect();
+            ((*name).to_owned(), json!(list))
+        });
+        Value::Object(facts.chain(lists).collect::<Map<_, _>>())
+    }
+
+    /// A line for each fact, then a table for each list that has something in it.
+    pub(super) fn lines(&self) -> String {
+        let rows: Vec<Vec<String>> = self.facts.iter().map(|(name, value)| vec![told(name), shown(value)]).collect();
+        let mut text = aligned(&rows);
+        for (name, list) in &self.lists {
+            if let Some(first) = list.first() {
+                let head = first.facts.iter().map(|(name, _)| told(name)).collect();
+                let row = |facts: &Facts| facts.facts.iter().map(|(_, value)| shown(value)).collect();
+                let rows: Vec<Vec<String>> = [head].into_iter().chain(list.iter().map(row)).collect();
+                text += &format!("\n{}\n{}", told(name), aligned(&rows));
+            }
+        }
+        text
+    }
+}
+
+/// Times are shown with their unit, so their names need none.
+fn told(name: &str) -> String {
+    name.strip_suffix("_seconds").unwrap_or(name).replace('_', " ")
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.into(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),
+        // Only times are broken numbers.
+        Value::Number(number) if number.is_f64() => {
+            time(Duration::try_from_secs_f64(number.as_f64().unwrap_or_default()).unwrap_or_default())
+        }
+        other => other.to_string(),
+    }
+}
+
+/// With three digits or so, in the unit that fits.
+fn time(time: Duration) -> String {
+    let nanoseconds = time.as_nanos();
+    match nanoseconds {
+        0..1_000 => format!("{nanoseconds} ns"),
+        1_000..1_000_000 => format!("{:.1} us", nanoseconds as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", nanoseconds as f64 / 1e6),
+        _ => format!("{:.1} s", time.as_secs_f64()),
+    }
+}
+
+/// Rows of which the columns stand below each other.
+pub(super) fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+        text += cells.join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_lines_for_people_and_json_for_programs() {
+        let worker = |pid: u32| Facts::default().with("pid", pid).with("alive", true);
+        let facts = Facts::default()
+            .with("name", "jobs")
+            .with("dead_letters", 2)
+            .with_time("oldest_seconds", Some(Duration::from_micros(1500)))
+            .with_time("never", None)
+            .list("workers", [worker(7), worker(1234)])
+            .list("nobody", []);
+        let lines = "name          jobs\ndead letters  2\noldest        1.5 ms\nnever         -\n\
+                     \nworkers\npid   alive\n7     yes\n1234  yes\n";
+        assert_eq!(facts.lines(), lines);
+        let json = json!({
+            "name": "jobs", "dead_letters": 2, "oldest_seconds": 0.0015, "never": null,
+            "workers": [{"pid": 7, "alive": true}, {"pid": 1234, "alive": true}], "nobody": [],
+        });
+        assert_eq!(facts.json(), json);
+    }
+
+    #[test]
+    fn times_have_the_unit_that_fits() {
+        for (nanoseconds, text) in
+            [(0, "0 ns"), (999, "999 ns"), (1500, "1.5 us"), (2_000_000, "2.0 ms"), (3_000_000_000, "3.0 s")]
+        {
+            assert_eq!(time(Duration::from_nanos(nanoseconds)), text);
+        }
+    }
+}

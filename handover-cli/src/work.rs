@@ -1,0 +1,160 @@
+//! `work`: a command for each task.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+
+use clap::Args;
+use handover::Error;
+use handover::tasks::{Lease, Worker};
+
+use crate::interrupt::{Interrupt, LOOK};
+use crate::target::Target;
+use crate::trouble::Trouble;
+
+#[derive(Args, Debug)]
+pub(crate) struct Work {
+    /// The name of a task queue; with a slash in it, the path of its file.
+    name: Target,
+    /// How many tasks are worked on at a time.
+    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: u16,
+    /// What is run for each task, with its arguments.
+    #[arg(required = true, last = true)]
+    command: Vec<OsString>,
+}
+
+pub(crate) const EXAMPLE: &str = "\
+The command has the task on its standard input, its number in HANDOVER_TASK, and in HANDOVER_TRY which try it is. If it
+ends with exit status 0 the task is done; else it has failed, and is tried again later or becomes a dead letter.
+
+It works until the queue is closed and nothing is left. SIGTERM and Ctrl-C let the tasks in work be finished, and then it
+leaves; a second one ends it at once. If it is killed, another worker has its tasks within milliseconds, though the
+commands that it ran may still be at them.
+
+Examples:
+  handover work jobs -- sh -c 'read file && gzip \"$file\"'
+  handover work jobs --jobs 8 -- ./resize-picture";
+
+pub(crate) fn work(wanted: &Work) -> Result<(), Trouble> {
+    let tasks = wanted.name.tasks()?;
+    // A command that isn't there must not cost any task a try.
+    let program = find(&wanted.command[0])?;
+    let interrupt = Interrupt::listen()?;
+    let leave = AtomicBool::new(false);
+    let mut workers = Vec::new();
+    for _ in 0..wanted.jobs {
+        workers.push(tasks.worker()?);
+    }
+    let (interrupt, leave, program) = (&interrupt, &leave, program.as_path());
+    let one = |worker: &Worker<[u8]>| {
+        let stop = || interrupt.asked() || leave.load(Relaxed);
+        let result = until_stopped(worker, &stop, |lease| run(program, &wanted.command, lease));
+        if result.is_err() {
+            leave.store(true, Relaxed);
+        }
+        result
+    };
+    thread::scope(|scope| -> Result<(), Trouble> {
+        let threads: Vec<_> = workers.into_iter().map(|worker| scope.spawn(move || one(&worker))).collect();
+        let results: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no worker panics")).collect();
+        results.into_iter().collect()
+    })?;
+    if interrupt.by_ctrl_c() {
+        return Err(Trouble::Interrupted("the tasks in work were finished"));
+    }
+    Ok(())
+}
+
+/// What the command said of its task.
+type Said = Result<(), String>;
+
+fn until_stopped(
+    worker: &Worker<[u8]>,
+    stop: &dyn Fn() -> bool,
+    run: impl Fn(&Lease<'_, [u8]>) -> io::Result<Said>,
+) -> Result<(), Trouble> {
+    while !stop() {
+        let lease = match worker.take_timeout(LOOK) {
+            Ok(lease) => lease,
+            Err(Error::Empty) => continue,
+            Err(Error::Closed) => break,
+            Err(error) => return Err(error.into()),
+        };
+        let (id, tries) = (lease.id(), lease.tries());
+        // Where it can't be run, its lease is dropped: the task is another worker's.
+        let said = run(&lease)?;
+        if let Err(reason) = &said {
+            tell(&format!("task {id}, try {tries}: {reason}"));
+        }
+        let heard = match said {
+            Ok(()) => lease.done(),
+            Err(reason) => lease.fail(&reason),
+        };
+        match heard {
+            // It was too slow, and the next one may not be.
+            Err(error @ Error::LeaseLost) => tell(&format!("task {id}: {error}")),
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Nobody may be there to read it.
+fn tell(what: &str) {
+    let _ = writeln!(io::stderr(), "handover: {what}");
+}
+
+fn run(program: &Path, command: &[OsString], lease: &Lease<'_, [u8]>) -> io::Result<Said> {
+    let mut child = Command::new(program)
+        .arg0(&command[0])
+        .args(&command[1..])
+        .env("HANDOVER_TASK", lease.id().to_string())
+        .env("HANDOVER_TRY", lease.tries().to_string())
+        .stdin(Stdio::piped())
+        // Ctrl-C goes to the terminal's foreground: the task in work is to be finished.
+        .process_group(0)
+        .spawn()?;
+    let mut input = child.stdin.take().expect("piped");
+    match input.write_all(lease.task()) {
+        // It need not read its task.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(error);
+        }
+        _ => drop(input),
+    }
+    let status = child.wait()?;
+    Ok(if status.success() { Ok(()) } else { Err(ended(status)) })
+}
+
+fn ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("ended by signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// The program that a command names.
+fn find(command: &OsString) -> Result<PathBuf, Trouble> {
+    let runs =
+        |path: &Path| path.metadata().is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0);
+    let named = Path::new(command);
+    let found = if command.as_encoded_bytes().contains(&b'/') {
+        Some(named.to_owned()).filter(|path| runs(path))
+    } else {
+        let folders = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&folders).map(|folder| folder.join(named)).find(|path| runs(path))
+    };
+    let missing = || Trouble::Failed(format!("there is no program {}; check its name", named.display()));
+    found.ok_or_else(missing)
+}

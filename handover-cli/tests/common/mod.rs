@@ -1,0 +1,147 @@
+//! The built command, as people run it, and segments that are gone after the test.
+#![allow(dead_code, reason = "each test file is a program of its own, and none uses everything")]
+
+use std::io::Write;
+use std::process::{self, Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+pub fn handover(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+pub fn run(arguments: &[&str]) -> Output {
+    handover(arguments).output().unwrap()
+}
+
+/// Standard output of a command that has to go well.
+pub fn well(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {output:?}");
+    text(&output.stdout)
+}
+
+/// Fails with that status, says nothing on standard output, and one line with `saying` in it on standard error.
+#[track_caller]
+pub fn fails(arguments: &[&str], status: i32, saying: &str) {
+    refused(&run(arguments), status, saying);
+}
+
+#[track_caller]
+pub fn refused(output: &Output, status: i32, saying: &str) {
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{said}");
+    assert!(output.stdout.is_empty() && said.contains(saying), "{said}");
+    assert!(said.starts_with("handover: ") && said.lines().count() == 1, "{said}");
+}
+
+/// What a shell makes of a line, with the built command in its path.
+pub fn shell(line: &str) -> Output {
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_handover")).parent().unwrap().display().to_string();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
+    Command::new("bash").args(["-c", line]).env("PATH", path).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs with that on its standard input.
+pub fn fed(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = handover(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // It need not read on.
+    thread::spawn(move || pipe.write_all(&input));
+    child.wait_with_output().unwrap()
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+pub fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[track_caller]
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "still waiting for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A process that does not outlive its test.
+pub struct Running(pub Option<Child>);
+
+impl Running {
+    pub fn start(arguments: &[&str]) -> Running {
+        Running(Some(handover(arguments).spawn().unwrap()))
+    }
+
+    pub fn child(&mut self) -> &mut Child {
+        self.0.as_mut().unwrap()
+    }
+
+    pub fn end(mut self, how: Signal) -> Output {
+        signal(self.child(), how);
+        self.output()
+    }
+
+    pub fn output(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A name of this test's own.
+pub struct Name(pub String);
+
+impl Name {
+    pub fn new() -> Name {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Name(format!("cli-test-{}-{}", process::id(), NEXT.fetch_add(1, Relaxed)))
+    }
+
+    /// A segment of that name, made by the command.
+    pub fn created(options: &[&str]) -> Name {
+        let name = Name::new();
+        well(&[&["create", &name.0][..], options].concat());
+        name
+    }
+
+    /// A number of its `stat`.
+    #[track_caller]
+    pub fn stat(&self, what: &str) -> u64 {
+        self.json()[what].as_u64().unwrap_or_else(|| panic!("{what}: {}", self.json()))
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&well(&["stat", &self.0, "--json"])).unwrap()
+    }
+}
+
+impl std::ops::Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let _ = handover::remove(&self.0);
+    }
+}

@@ -1,0 +1,129 @@
+//! `ls` and `stat`.
+
+mod common;
+
+use std::fs;
+use std::process;
+
+use common::{Name, Running, eventually, fails, fed, run, text, well};
+use rustix::process::Signal;
+use serde_json::Value;
+
+fn listed(name: &str) -> Option<Value> {
+    let all: Vec<Value> = serde_json::from_str(&well(&["ls", "--json"])).unwrap();
+    all.into_iter().find(|segment| segment["name"] == name)
+}
+
+fn line(name: &str) -> Vec<String> {
+    let all = well(&["ls"]);
+    assert!(all.starts_with("NAME"), "{all}");
+    let line = all.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("{all}"));
+    line.split("  ").map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// Who lists it at the same time has it open meanwhile: so what is stale is seen to be so in the end.
+#[track_caller]
+fn line_ends(name: &str, expected: &[&str]) {
+    eventually(&format!("{expected:?}"), || {
+        line(name).ends_with(&expected.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+    });
+}
+
+#[test]
+fn all_kinds_are_listed_with_their_depth() {
+    let queue = Name::created(&["--capacity", "10"]);
+    let broadcast = Name::created(&["--kind", "broadcast"]);
+    let tasks = Name::created(&["--kind", "tasks"]);
+    let memory = Name::new();
+    let _memory = handover::SharedMemory::create(&memory, 100).unwrap();
+    assert!(fed(&["push", &queue], b"1\n2\n3\n").status.success());
+    well(&["push", &tasks, "1"]);
+    line_ends(&queue, &["queue", "3", "10", "0", "stale"]);
+    line_ends(&broadcast, &["broadcast", "0", "1000", "0", "stale"]);
+    line_ends(&tasks, &["task queue", "1", "1000", "0", "stale"]);
+    assert_eq!(line(&memory)[1..], ["plain memory", "-", "-", "-", "in use"]);
+    eventually("nobody to have it open", || listed(&queue).unwrap()["in_use"] == false);
+    let found = listed(&queue).unwrap();
+    assert_eq!((&found["kind"], &found["depth"]), (&"queue".into(), &3.into()));
+    well(&["close", &queue]);
+    line_ends(&queue, &["stale, closed"]);
+}
+
+#[test]
+fn who_uses_it_is_told_alive_or_dead() {
+    let name = Name::created(&[]);
+    let mut pop = Running::start(&["pop", &name]);
+    eventually("it to be there", || listed(&name).unwrap()["members"] == 1);
+    assert_eq!(line(&name)[4..], ["1", "in use"]);
+    let pid = pop.child().id();
+    let told = name.json();
+    assert_eq!((&told["members"][0]["pid"], &told["members"][0]["role"]), (&pid.into(), &"consumer".into()));
+    common::signal(pop.child(), Signal::KILL);
+    pop.child().wait().unwrap();
+    line_ends(&name, &["1, 1 dead", "stale"]);
+    assert_eq!(name.json()["members"][0]["alive"], false);
+    let lines = well(&["stat", &name]);
+    assert!(lines.contains("\nkind           queue\n"), "{lines}");
+    assert!(lines.contains("\nmembers\nnumber  role      pid"), "{lines}");
+}
+
+#[test]
+fn what_can_not_be_opened_is_listed_with_the_reason() {
+    let name = Name::new();
+    let path = format!("/dev/shm/handover.{}", &*name);
+    fs::write(&path, "scribble").unwrap();
+    assert!(line(&name)[5].contains("is not a Handover segment"), "{:?}", line(&name));
+    let found = listed(&name).unwrap();
+    assert!(found["kind"].is_null() && found["error"].as_str().unwrap().contains("is not a Handover segment"));
+    fails(&["stat", &name], 1, "is not a Handover segment");
+}
+
+#[test]
+fn a_task_in_work_is_told_with_who_works_on_it() {
+    let name = Name::created(&["--kind", "tasks"]);
+    well(&["push", &name, "slow", "--priority", "5"]);
+    assert_eq!(name.json()["waiting"], serde_json::json!([0, 0, 0, 0, 0, 1, 0, 0]));
+    let go = std::env::temp_dir().join(format!("handover-view-{}", process::id()));
+    let command = format!("until [ -e {} ]; do sleep 0.01; done", go.display());
+    let mut work = Running::start(&["work", &name, "--", "sh", "-c", &command]);
+    eventually("it to work", || name.stat("leased") == 1);
+    let pid = work.child().id();
+    let told = name.json();
+    assert_eq!((&told["workers"][0]["pid"], &told["workers"][0]["tries"][0]), (&pid.into(), &1.into()));
+    assert!(well(&["stat", &name]).contains("\nworkers\nnumber  pid"), "{}", well(&["stat", &name]));
+    fs::write(&go, "").unwrap();
+    eventually("it to be done", || name.stat("done") == 1);
+    assert!(work.end(Signal::TERM).status.success());
+    fs::remove_file(go).unwrap();
+    assert!(name.json()["worked_p50_seconds"].as_f64().is_some());
+}
+
+#[test]
+fn a_broadcast_tells_of_its_readers() {
+    let name = Name::created(&["--kind", "broadcast"]);
+    let subscriber = Running::start(&["subscribe", &name]);
+    eventually("it to be there", || name.json()["readers"].as_array().unwrap().len() == 1);
+    well(&["publish", &name, "1"]);
+    eventually("it to have read", || name.json()["readers"][0]["read"] == 1);
+    assert_eq!(name.stat("published"), 1);
+    subscriber.end(Signal::INT);
+}
+
+#[test]
+fn to_look_does_not_remove_what_goes_with_its_last_user() {
+    let name = Name::new();
+    let queue = handover::Options::new(5).goes_with_last_user().create::<[u8]>(&name).unwrap();
+    assert!(listed(&name).is_some());
+    assert!(listed(&name).is_some());
+    drop(queue);
+    eventually("its last user to leave", || listed(&name).is_none());
+}
+
+#[test]
+fn nobody_reads_and_nothing_is_said() {
+    let mut ls = common::handover(&["ls"]).spawn().unwrap();
+    drop(ls.stdout.take());
+    let output = ls.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(text(&run(&["ls", "--help"]).stdout).contains("--json"));
+}

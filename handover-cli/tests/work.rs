@@ -1,0 +1,193 @@
+//! `work`: a command for each task, whatever becomes of either.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process;
+
+use common::{Name, Running, eventually, fails, fed, run, text, well};
+use rustix::process::Signal;
+
+/// A folder of the test's own.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("handover-work-{test}-{}", process::id()));
+        fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    fn path(&self, file: &str) -> String {
+        self.0.join(file).to_str().unwrap().to_owned()
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.0.join(file)).unwrap_or_default()
+    }
+}
+
+impl Folder {
+    /// Ends the command that a worker left behind: it waits for the file `go`, and its process id is in `started`.
+    fn end_what_was_left(&self) {
+        fs::write(self.path("go"), "").unwrap();
+        let pid = self.read("started");
+        eventually("the command to end", || !fs::exists(format!("/proc/{}", pid.trim())).unwrap());
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn with(tasks: &str, options: &[&str]) -> Name {
+    let name = Name::created(&[&["--kind", "tasks"], options].concat());
+    assert!(fed(&["push", &name], tasks.as_bytes()).status.success());
+    name
+}
+
+#[test]
+fn each_task_is_on_the_standard_input_of_a_command() {
+    let name = with("one\ntwo words\n", &[]);
+    well(&["close", &name]);
+    assert_eq!(
+        well(&["work", &name, "--", "sh", "-c", "cat; echo \" try $HANDOVER_TRY\""]),
+        "one try 1\ntwo words try 1\n"
+    );
+    assert_eq!((name.stat("done"), name.stat("failed")), (2, 0));
+    // Closed and drained.
+    assert_eq!(well(&["work", &name, "--", "cat"]), "");
+}
+
+#[test]
+fn a_task_that_fails_is_tried_again_and_then_a_dead_letter_that_says_why() {
+    let name = with("hopeless", &["--tries", "2"]);
+    well(&["close", &name]);
+    let output = run(&["work", &name, "--", "sh", "-c", "exit 7"]);
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("try 1: exit status 7\n") && said.contains("try 2: exit status 7\n"), "{said}");
+    assert_eq!((name.stat("failed"), name.stat("dead_letters")), (2, 1));
+    let letters = handover::Tasks::<[u8]>::open(&name).unwrap().dead_letters().unwrap();
+    assert_eq!((&*letters[0].task, &*letters[0].reason), (&b"hopeless"[..], "exit status 7"));
+}
+
+#[test]
+fn a_command_that_is_killed_has_failed() {
+    let name = with("x", &["--tries", "1"]);
+    well(&["close", &name]);
+    let said = text(&run(&["work", &name, "--", "sh", "-c", "kill -9 $$"]).stderr);
+    assert!(said.contains("ended by signal 9"), "{said}");
+}
+
+#[test]
+fn a_command_need_not_read_its_task() {
+    let name = Name::created(&["--kind", "tasks", "--message-size", "1M", "--capacity", "3"]);
+    assert!(fed(&["push", &name], &vec![b'x'; 1 << 20]).status.success());
+    well(&["close", &name]);
+    assert_eq!(well(&["work", &name, "--", "true"]), "");
+    assert_eq!(name.stat("done"), 1);
+}
+
+#[test]
+fn a_command_that_is_not_there_costs_no_task_a_try() {
+    let name = with("x", &["--tries", "1"]);
+    fails(&["work", &name, "--", "no-such-program"], 1, "there is no program no-such-program");
+    fails(&["work", &name, "--", "/no/such/program"], 1, "there is no program /no/such/program");
+    assert_eq!((name.stat("taken"), name.stat("dead_letters")), (0, 0));
+}
+
+#[test]
+fn so_many_tasks_are_worked_on_at_a_time() {
+    let name = with("1\n2\n3\n4\n", &[]);
+    let folder = Folder::new("jobs");
+    let go = folder.path("go");
+    let command = format!("until [ -e {go} -o ! -d $(dirname {go}) ]; do sleep 0.01; done");
+    let work = Running::start(&["work", &name, "--jobs", "3", "--", "sh", "-c", &command]);
+    eventually("three to be worked on", || name.stat("leased") == 3);
+    fs::write(go, "").unwrap();
+    well(&["close", &name]);
+    assert!(work.output().status.success());
+    assert_eq!(name.stat("done"), 4);
+}
+
+#[test]
+fn whoever_is_asked_to_end_finishes_the_task_in_work_and_leaves() {
+    for (how, status) in [(Signal::TERM, 0), (Signal::INT, 130)] {
+        let name = with("1\n2\n", &[]);
+        let folder = Folder::new(&format!("asked-{status}"));
+        let (go, done) = (folder.path("go"), folder.path("done"));
+        let command = format!("until [ -e {go} -o ! -d $(dirname {go}) ]; do sleep 0.01; done; cat >> {done}");
+        let mut work = Running::start(&["work", &name, "--", "sh", "-c", &command]);
+        eventually("it to work", || name.stat("leased") == 1);
+        common::signal(work.child(), how);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(work.child().try_wait().unwrap().is_none());
+        fs::write(&go, "").unwrap();
+        let output = work.output();
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        assert_eq!(folder.read("done"), "1");
+        assert_eq!((name.stat("done"), name.stat("failed")), (1, 0));
+        assert_eq!(well(&["pop", &name, "--no-wait"]), "2\n");
+    }
+}
+
+#[test]
+fn whoever_is_asked_twice_ends_at_once() {
+    let name = with("1\n", &[]);
+    let folder = Folder::new("twice");
+    let (started, go) = (folder.path("started"), folder.path("go"));
+    let command = format!("echo $$ > {started}; until [ -e {go} -o ! -d $(dirname {go}) ]; do sleep 0.01; done");
+    let mut work = Running::start(&["work", &name, "--", "sh", "-c", &command]);
+    eventually("it to work", || folder.read("started").ends_with('\n'));
+    common::signal(work.child(), Signal::INT);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(work.child().try_wait().unwrap().is_none());
+    common::signal(work.child(), Signal::INT);
+    assert_eq!(work.child().wait().unwrap().code(), Some(130));
+    assert_eq!(well(&["pop", &name, "--timeout", "10s"]), "1\n");
+    folder.end_what_was_left();
+}
+
+#[test]
+fn a_worker_that_waits_leaves_when_asked() {
+    let name = Name::created(&["--kind", "tasks"]);
+    let work = Running::start(&["work", &name, "--jobs", "2", "--", "cat"]);
+    eventually("it to be there", || name.json()["workers"].as_array().unwrap().len() == 2);
+    assert!(work.end(Signal::TERM).status.success());
+}
+
+#[test]
+fn the_task_of_a_killed_worker_is_another_ones() {
+    let name = with("precious", &[]);
+    let folder = Folder::new("killed");
+    let (started, go) = (folder.path("started"), folder.path("go"));
+    let command = format!("echo $$ > {started}; until [ -e {go} -o ! -d $(dirname {go}) ]; do sleep 0.01; done");
+    let mut work = Running::start(&["work", &name, "--", "sh", "-c", &command]);
+    eventually("it to work", || folder.read("started").ends_with('\n'));
+    common::signal(work.child(), Signal::KILL);
+    work.child().wait().unwrap();
+    well(&["close", &name]);
+    assert_eq!(well(&["work", &name, "--", "sh", "-c", "cat; echo \", try $HANDOVER_TRY\""]), "precious, try 2\n");
+    assert_eq!(name.stat("redelivered"), 1);
+    folder.end_what_was_left();
+}
+
+#[test]
+fn a_lease_that_is_over_gives_the_task_to_another() {
+    let name = with("slow", &["--lease", "100ms"]);
+    let folder = Folder::new("lease");
+    let go = folder.path("go");
+    let command = format!("until [ -e {go} -o ! -d $(dirname {go}) ]; do sleep 0.01; done");
+    let slow = Running::start(&["work", &name, "--", "sh", "-c", &command]);
+    eventually("it to work", || name.stat("leased") == 1);
+    assert_eq!(well(&["pop", &name, "--timeout", "10s"]), "slow\n");
+    fs::write(go, "").unwrap();
+    well(&["close", &name]);
+    let output = slow.output();
+    assert!(output.status.success() && text(&output.stderr).contains("the lease was over before"), "{output:?}");
+    assert_eq!((name.stat("done"), name.stat("leases_lost")), (1, 1));
+}
