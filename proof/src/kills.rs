@@ -1,6 +1,6 @@
 //! A process is killed, or stopped, at every instruction of an operation, and those who live on check every promise.
 //!
-//! A [`Row`] is an operation in a state. It is set up anew for each of its points, the process is led there, the deed is
+//! A *row* is an operation in a state. It is set up anew for each of its points, the process is led there, the deed is
 //! done, and what the row says must hold is checked.
 
 pub mod broadcast;
