@@ -51,6 +51,15 @@ pub(super) struct Settings {
     pub(super) used: AtomicU32,
 }
 
+/// When somebody has to look at the blocks' alarms.
+#[repr(C)]
+pub(super) struct Alarms {
+    /// No alarm is due before this, but for those that are being looked at.
+    pub(super) next: AtomicU64,
+    /// While somebody looks at them: when others do it, too, as that one may have been stopped. Else 0.
+    pub(super) again: AtomicU64,
+}
+
 /// The head of a task queue's body. All zero is a new one without any block in service.
 #[repr(C)]
 pub(super) struct Control {
@@ -62,8 +71,7 @@ pub(super) struct Control {
     pub(super) results: Gate,
     pub(super) searches: Line<Searches>,
     pub(super) settings: Line<Settings>,
-    /// No alarm is due before this.
-    pub(super) next_alarm: Line<AtomicU64>,
+    pub(super) alarms: Line<Alarms>,
     reserved: [Line<[u64; 16]>; 2],
     lines: [Lines; RINGS],
 }
@@ -401,6 +409,6 @@ pub(super) unsafe fn make<'a>(body: *mut u8, measures: &Measures, capacity: u32)
     }
     let settings = &control.settings.0;
     settings.capacity.store(capacity, Relaxed);
-    control.next_alarm.0.store(u64::MAX, Relaxed);
+    control.alarms.0.next.store(u64::MAX, Relaxed);
     settings
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::block::{Awaiter, Hint, State, Word};
-use super::core::{Core, FREE, LEVEL, LEVELS, RETURNED};
+use super::core::{Alarms, Core, FREE, LEVEL, LEVELS, RETURNED};
 use super::desk::{Desk, exactly};
 use crate::error::Error;
 use crate::os;
@@ -83,7 +83,7 @@ impl Hand<'_> {
     fn call(&self, time: u64) {
         let control = self.core.control();
         // Who sleeps may have to wake up earlier than it thinks.
-        if time < control.next_alarm.0.fetch_min(time, SeqCst) {
+        if time < control.alarms.0.next.fetch_min(time, SeqCst) {
             control.work.wake_all(true);
         }
     }
@@ -297,14 +297,19 @@ impl Hand<'_> {
 
     /// Looks at what is due: tasks whose time has come or gone, leases whose time is over.
     pub(super) fn ring_alarms(&self) {
-        let next = &self.core.control().next_alarm.0;
+        let Alarms { next, again } = &self.core.control().alarms.0;
         let now = os::now();
-        let called = next.load(SeqCst);
-        // If this member comes to no end with it, others begin again.
-        let again = now + ALARMS_AT_LEAST;
-        if now < called || next.compare_exchange(called, again, SeqCst, Relaxed).is_err() {
+        let looking = again.load(SeqCst);
+        if now < next.load(SeqCst) && (looking == 0 || now < looking) {
             return;
         }
+        // Unique enough: another one that looks has a time of its own.
+        let until = now + ALARMS_AT_LEAST;
+        if again.compare_exchange(looking, until, SeqCst, Relaxed).is_err() {
+            return;
+        }
+        // Before any is looked at: whoever sets one from now on says so here, and that is not taken back.
+        next.store(u64::MAX, SeqCst);
         let mut soonest = u64::MAX;
         for block in 0..self.core.measures.blocks {
             let time = self.core.alarm(block).load(SeqCst);
@@ -315,11 +320,8 @@ impl Hand<'_> {
                 let _ = self.due(block, time, now);
             }
         }
-        let soonest = soonest.max(now + ALARMS);
-        // Who has set one since has called for it.
-        if next.compare_exchange(again, soonest, SeqCst, Relaxed).is_err() {
-            next.fetch_min(soonest, SeqCst);
-        }
+        next.fetch_min(soonest.max(now + ALARMS), SeqCst);
+        let _ = again.compare_exchange(until, 0, SeqCst, Relaxed);
     }
 
     /// `time` is what the block's alarm said.
@@ -346,6 +348,12 @@ impl Hand<'_> {
             }
             Some(State::Delayed) if self.core.change(block, word, mine) => {
                 return self.bury_late(block, mine, false);
+            }
+            // Whoever let it wait died before it had set the alarm to the deadline.
+            Some(State::Waiting)
+                if !late && alarm.compare_exchange(time, deadline, SeqCst, Relaxed).is_ok() && deadline != 0 =>
+            {
+                self.call(deadline);
             }
             // Its hint is in a ring, and there must not come to be two of one block.
             Some(State::Waiting) if late && self.core.change(block, word, word.to(State::Expired)) => {
@@ -426,7 +434,7 @@ impl Hand<'_> {
         }
         let _ = self.find_lost();
         // It may have died between two looks at what is due, or with a wake-up in its hands.
-        core.control().next_alarm.0.store(0, SeqCst);
+        core.control().alarms.0.next.store(0, SeqCst);
         core.control().room.wake(true);
         core.control().work.wake(true);
         core.control().results.wake_all(true);

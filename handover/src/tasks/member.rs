@@ -173,7 +173,7 @@ impl Waiter for TaskMember {
             (false, true) => PERIOD,
             (false, false) => ALONE,
         };
-        let alarm = self.core.control().next_alarm.0.load(SeqCst).saturating_sub(os::now());
+        let alarm = self.core.control().alarms.0.next.load(SeqCst).saturating_sub(os::now());
         most.min(self.longest.get()).min(Duration::from_nanos(alarm.max(ALARMS)))
     }
 }

@@ -196,7 +196,7 @@ fn deadlines_that_pass_while_tasks_are_taken_lose_none() {
         scope.spawn(|| {
             let looker = tasks.submitter().expect("room");
             while !stop.load(Relaxed) {
-                tasks.core.control().next_alarm.0.store(0, SeqCst);
+                tasks.core.control().alarms.0.next.store(0, SeqCst);
                 looker.member.hand().ring_alarms();
             }
         });
@@ -263,7 +263,7 @@ fn an_alarm_that_is_due_before_its_block_is_ready_rings_all_the_same() {
     submitter.member.sweep();
     tasks.core.head(block).word.store(word.to(State::Delayed).0, SeqCst);
     submitter.member.sweep();
-    tasks.core.control().next_alarm.0.fetch_min(due, SeqCst);
+    tasks.core.control().alarms.0.next.fetch_min(due, SeqCst);
     worker.take_timeout(Duration::from_secs(2)).expect("due").done().expect("ours");
 }
 
@@ -275,7 +275,9 @@ fn if_one_that_looks_at_what_is_due_is_stopped_others_look() {
     submitter.submit(1).expect("room");
     let lease = worker.take().expect("there");
     // What it has done when it is stopped.
-    queue.1.core.control().next_alarm.0.store(os::now() + 10_000_000, SeqCst);
+    let alarms = &queue.1.core.control().alarms.0;
+    alarms.again.store(os::now() + 10_000_000, SeqCst);
+    alarms.next.store(u64::MAX, SeqCst);
     other.take_timeout(Duration::from_secs(2)).expect("the lease is over").done().expect("ours");
     drop(lease);
 }
@@ -351,4 +353,51 @@ fn a_hint_that_is_nowhere_is_found_to_be_missing() {
     lease.done().expect("ours");
     drop((submitter, worker));
     queue.holds(4);
+}
+
+#[test]
+fn a_deadline_holds_though_whoever_let_the_task_wait_died_before_it_set_the_alarm() {
+    let tasks = Options::new().capacity(2).anonymous::<u64>().expect("made");
+    let (submitter, looker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    let id = submitter.task(1).delay(MS).deadline(40 * MS).submit().expect("room");
+    thread::sleep(2 * MS);
+    // It has changed the word, and the alarm is as it was.
+    let block = (id.0 >> 36) as u32;
+    let word = tasks.core.word(block);
+    assert!(tasks.core.change(block, word, word.next().to(State::Waiting)));
+    // Others look at what is due, as after a death; and nothing else is.
+    looker.member.hand().reap(Owner(9), 0, false);
+    looker.member.sweep();
+    thread::sleep(60 * MS);
+    looker.member.sweep();
+    assert_eq!(tasks.report().dead_letters, 1, "its deadline has passed");
+}
+
+#[test]
+fn an_alarm_that_is_set_while_somebody_looks_at_the_others_rings() {
+    let tasks = Options::new().capacity(64).anonymous::<u64>().expect("made");
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let looker = tasks.submitter().expect("room");
+            while !stop.load(Relaxed) {
+                // As if something were always due.
+                tasks.core.control().alarms.0.next.fetch_min(1, SeqCst);
+                looker.member.hand().ring_alarms();
+            }
+        });
+        let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+        for round in 0..20 {
+            for number in 0..32 {
+                // Longer than somebody may look.
+                submitter.task(number).delay(15 * MS).submit().expect("room");
+            }
+            if round == 19 {
+                stop.store(true, Relaxed);
+            }
+            for _ in 0..32 {
+                worker.take_timeout(Duration::from_secs(2)).expect("due").done().expect("ours");
+            }
+        }
+    });
 }
