@@ -41,11 +41,13 @@ impl Signals {
             ASKED.store(0, Relaxed);
             let mut before = Vec::new();
             for signal in ASKING {
-                // SAFETY: all zero is an action without flags; the handler is one, and both pointers are ours.
+                // SAFETY: all zero is an action; the handler is one, and both pointers are ours.
                 unsafe {
                     let mut action: libc::sigaction = std::mem::zeroed();
                     let mut old: libc::sigaction = std::mem::zeroed();
                     action.sa_sigaction = note as extern "C" fn(libc::c_int) as libc::sighandler_t;
+                    // What the program waits for goes on.
+                    action.sa_flags = libc::SA_RESTART;
                     libc::sigemptyset(&raw mut action.sa_mask);
                     if libc::sigaction(signal, &raw const action, &raw mut old) != 0 {
                         return Err(io::Error::last_os_error());
