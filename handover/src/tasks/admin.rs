@@ -405,9 +405,7 @@ impl<M: Shareable + ?Sized> Tasks<M> {
     /// Frees a block that is nobody's. `None`: it has changed since.
     fn empty(&self, member: &TaskMember, block: u32, word: Word) -> Option<Result<(), Error>> {
         let mine = word.next().held(State::Filling, member.membership.owner);
-        let emptied = self.core.change(block, word, mine).then(|| member.hand().free(block, mine));
-        self.core.control().results.wake_all(true);
-        emptied
+        self.core.change(block, word, mine).then(|| member.hand().free(block, mine))
     }
 
     /// Does something to the block of a task, until it was done to what was looked at.
@@ -426,6 +424,8 @@ impl<M: Shareable + ?Sized> Tasks<M> {
             if word.state() == Some(State::Busy) && looks < 1000 {
                 thread::yield_now();
             } else if let Some(done) = attempt(block, word) {
+                // Somebody may wait for its result.
+                self.core.control().results.wake_all(true);
                 return done;
             }
         }

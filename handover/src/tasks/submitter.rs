@@ -421,9 +421,9 @@ impl Ticket<'_> {
         let core = &*self.member.core;
         let block = (self.id.0 >> 36) as u32;
         let (head, word) = (core.head(block), core.word(block));
-        let gone = matches!(word.state(), Some(State::Free | State::Retired | State::Filling));
+        let gone = matches!(word.state(), Some(State::Free | State::Retired | State::Filling | State::Purged));
         if gone || head.id.load(Relaxed) != self.id.0 {
-            // It was purged.
+            // It was thrown away.
             self.give_up();
             return Err(Error::NoTask { id: self.id.0 });
         }
@@ -440,7 +440,7 @@ impl Ticket<'_> {
                 self.give_up();
                 Err(Error::Dead { reason })
             }
-            Some(State::Expired | State::Purged) => {
+            Some(State::Expired) => {
                 self.give_up();
                 Err(Error::Dead { reason: super::hand::TOO_LATE.into() })
             }
