@@ -71,8 +71,8 @@ fn a_task_that_fails_is_tried_again_and_then_a_dead_letter_that_says_why() {
     assert!(output.status.success(), "{said}");
     assert!(said.contains("try 1: exit status 7\n") && said.contains("try 2: exit status 7\n"), "{said}");
     assert_eq!((name.stat("failed"), name.stat("dead_letters")), (2, 1));
-    let letters = handover::Tasks::<[u8]>::open(&name).unwrap().dead_letters().unwrap();
-    assert_eq!((&*letters[0].task, &*letters[0].reason), (&b"hopeless"[..], "exit status 7"));
+    let letters = handover::Tasks::<[u8]>::open(&name).unwrap().dead_letters();
+    assert_eq!((&**letters[0].task.as_ref().unwrap(), &*letters[0].reason), (&b"hopeless"[..], "exit status 7"));
 }
 
 #[test]

@@ -26,8 +26,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("the answer is {}", String::from_utf8(answer.wait()?)?);
     jobs.close();
     worker.wait()?;
-    for letter in jobs.dead_letters()? {
-        println!("dead: {}, after {} tries: {}", String::from_utf8_lossy(&letter.task), letter.tries, letter.reason);
+    for letter in jobs.dead_letters() {
+        let task = String::from_utf8(letter.task?)?;
+        println!("dead: {task}, after {} tries: {}", letter.tries, letter.reason);
     }
     Ok(())
 }

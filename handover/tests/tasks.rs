@@ -250,10 +250,11 @@ fn a_failed_task_is_tried_again_later_each_time_and_then_becomes_a_dead_letter()
         lease.fail(&format!("no luck {nth}")).expect("ours");
     }
     assert!(matches!(worker.take_timeout(Duration::from_millis(50)), Err(Error::Empty)));
-    let letters = tasks.dead_letters().expect("whole");
+    let letters = tasks.dead_letters();
     assert_eq!(letters.len(), 1);
     let letter = &letters[0];
-    assert_eq!((letter.id, letter.task, letter.tries, letter.failures), (id, 7, 3, 3));
+    assert_eq!((letter.id, letter.tries, letter.failures), (id, 3, 3));
+    assert!(matches!(letter.task, Ok(7)));
     assert_eq!((letter.reason.as_str(), letter.pid), ("no luck 3", process::id()));
     assert_eq!(tasks.report().dead_letters, 1);
 
@@ -262,7 +263,7 @@ fn a_failed_task_is_tried_again_later_each_time_and_then_becomes_a_dead_letter()
     let lease = worker.take().expect("there again");
     assert_eq!((lease.tries(), *lease.task()), (1, 7));
     lease.done().expect("ours");
-    assert!(tasks.dead_letters().expect("whole").is_empty());
+    assert!(tasks.dead_letters().is_empty());
     has_its_whole_capacity(&tasks, 1000);
 }
 
@@ -275,7 +276,7 @@ fn purged_dead_letters_leave_their_room() {
         worker.take().expect("there").fail("never").expect("ours");
     }
     assert!(matches!(submitter.try_submit(3).map_err(Error::from), Err(Error::Full)), "dead letters count");
-    for letter in tasks.dead_letters().expect("whole") {
+    for letter in tasks.dead_letters() {
         tasks.purge(letter.id).expect("dead");
         assert!(matches!(tasks.purge(letter.id), Err(Error::NoTask { .. })));
     }
@@ -341,7 +342,7 @@ fn delays_and_deadlines_are_kept() {
     let lease = worker.take().expect("the other");
     assert_eq!(*lease.task(), 4);
     lease.done().expect("ours");
-    let letters = tasks.dead_letters().expect("whole");
+    let letters = tasks.dead_letters();
     assert_eq!((letters.len(), letters[0].id, letters[0].tries), (1, late, 0));
     assert!(letters[0].reason.contains("deadline"), "{}", letters[0].reason);
     tasks.purge(late).expect("dead");
@@ -358,7 +359,7 @@ fn what_expires_while_nobody_works_is_a_dead_letter_and_can_be_purged_or_requeue
     thread::sleep(Duration::from_millis(10));
     // Any member that comes looks at what is due.
     let worker = tasks.worker().expect("room");
-    assert_eq!(tasks.dead_letters().expect("whole").len(), 3);
+    assert_eq!(tasks.dead_letters().len(), 3);
     tasks.purge(ids[0]).expect("dead");
     tasks.requeue(ids[1]).expect("dead");
     let lease = worker.try_take().expect("requeued");
@@ -455,7 +456,7 @@ fn results_reach_who_asked_for_them() {
         Err(Error::Dead { reason }) => assert_eq!(reason, "can't"),
         other => panic!("{other:?}"),
     }
-    for letter in tasks.dead_letters().expect("whole") {
+    for letter in tasks.dead_letters() {
         tasks.purge(letter.id).expect("dead");
     }
     // Nobody waits for these, before or after they are done.
@@ -471,7 +472,7 @@ fn results_reach_who_asked_for_them() {
     };
     let error = lease.done_with(&[0; 1000]).expect_err("too long");
     assert!(matches!(error, Error::TooLong { length: 1000, .. }), "{error}");
-    for letter in tasks.dead_letters().expect("whole") {
+    for letter in tasks.dead_letters() {
         tasks.purge(letter.id).expect("dead");
     }
     has_its_whole_capacity(&tasks, 4);
@@ -536,7 +537,7 @@ fn a_task_that_kills_its_workers_becomes_a_dead_letter_that_names_the_last() {
     }
     let worker = tasks.worker().expect("room");
     assert!(matches!(worker.try_take(), Err(Error::Empty)));
-    let letters = tasks.dead_letters().expect("whole");
+    let letters = tasks.dead_letters();
     assert_eq!((letters.len(), letters[0].pid, letters[0].tries), (1, pid, 2));
     assert!(letters[0].reason.contains("died"), "{}", letters[0].reason);
 }
@@ -661,7 +662,7 @@ fn closed_it_takes_nothing_in_and_is_drained_also_of_what_is_tried_again() {
         tries += 1;
         if lease.tries() < 3 { Err("again") } else { Ok(()) }
     });
-    assert_eq!((done.expect("drained"), tries), (6, 6));
+    assert_eq!((done.expect("drained"), tries), (2, 6), "those that failed were not done");
     assert!(matches!(worker.try_take(), Err(Error::Closed)));
     let full = Options::new().capacity(1).anonymous::<u64>().expect("made");
     let submitter = full.submitter().expect("room");
@@ -877,7 +878,7 @@ fn a_requeued_letter_has_all_its_tries_and_no_deadline_and_nobody_ends_its_lease
         }
         thread::sleep(35 * MS);
         drop(tasks.submitter().expect("room"));
-        assert_eq!(tasks.dead_letters().expect("whole")[0].tries, 2);
+        assert_eq!(tasks.dead_letters()[0].tries, 2);
         if buried {
             assert!(worker.try_take().is_err(), "its hint comes out of the ring");
         }
@@ -914,9 +915,19 @@ fn what_waits_can_be_cancelled() {
     let delayed = submitter.task(2).delay(Duration::from_secs(100)).submit().expect("room");
     let third = submitter.submit(3).expect("room");
     let id = waiting.id();
-    tasks.cancel(id).expect("it waits");
     tasks.cancel(delayed).expect("it is delayed");
-    assert!(waiting.wait().is_err());
+    thread::scope(|scope| {
+        // Told at once, and what it was.
+        let cancelling = scope.spawn(|| {
+            thread::sleep(50 * MS);
+            tasks.cancel(id).expect("it waits");
+            Instant::now()
+        });
+        let told = waiting.wait();
+        let late = Instant::now().saturating_duration_since(cancelling.join().expect("no panic"));
+        assert!(matches!(told, Err(Error::NoTask { .. })), "{told:?}");
+        assert!(late < 300 * MS, "told {late:?} later");
+    });
     assert!(matches!(tasks.cancel(id), Err(Error::NoTask { .. })));
     submitter.task(4).key("k").submit().expect("none of that key waits");
     let lease = worker.try_take().expect("the third");
@@ -1086,4 +1097,49 @@ fn a_forked_child_takes_nothing_in_its_parents_name() {
     unsafe { libc::waitpid(child, &raw mut status, 0) };
     assert_eq!(libc::WEXITSTATUS(status), 7);
     worker.try_take().expect("it is still there").done().expect("ours");
+}
+
+/// What can be encoded, and comes to something else when it is decoded.
+#[cfg(feature = "serde")]
+#[derive(Debug, serde::Serialize)]
+struct Picky(u8);
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Picky {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Picky, D::Error> {
+        match u8::deserialize(from)? {
+            0 => Err(serde::de::Error::custom("no zeroes")),
+            1 => panic!("as a test"),
+            other => Ok(Picky(other)),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_task_that_can_not_be_decoded_is_given_back_and_becomes_a_dead_letter_that_can_be_listed() {
+    let tasks = Options::new().capacity(3).tries(2).anonymous::<handover::Postcard<Picky>>().expect("made");
+    let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
+    submitter.submit(&Picky(0)).expect("room");
+    submitter.submit(&Picky(7)).expect("room");
+    for _ in 0..2 {
+        assert!(matches!(worker.try_take(), Err(Error::Message { .. })));
+    }
+    let lease = worker.try_take().expect("the other");
+    assert_eq!(lease.task().0, 7);
+    lease.fail("a reason").expect("ours");
+    let letters = tasks.dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert!(matches!(letters[0].task, Err(Error::Message { .. })), "{letters:?}");
+    tasks.purge(letters[0].id).expect("dead");
+
+    // One that panics goes to another worker at once, though the first one lives on.
+    submitter.submit(&Picky(1)).expect("room");
+    let other = tasks.worker().expect("room");
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.try_take().map(drop)));
+    assert!(panicked.is_err());
+    assert_eq!((tasks.report().leased, tasks.report().waiting[3]), (0, 1));
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| other.try_take().map(drop)));
+    assert!(panicked.is_err());
+    assert_eq!(tasks.report().leased, 0);
 }

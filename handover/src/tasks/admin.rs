@@ -100,13 +100,13 @@ pub struct Leased {
 }
 
 /// A task that was tried too often, or came too late.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct DeadLetter<T> {
     /// The task's number.
     pub id: TaskId,
-    /// What was to be done.
-    pub task: T,
+    /// What was to be done; or why it can't be decoded, which may be what it died of.
+    pub task: Result<T, Error>,
     /// Its priority.
     pub priority: usize,
     /// Its key, if it had one.
@@ -283,9 +283,9 @@ impl<M: Shareable + ?Sized> Tasks<M> {
     }
 
     /// The dead letters, the oldest first.
-    pub fn dead_letters(&self) -> Result<Vec<DeadLetter<M::Pop>>, Error> {
+    pub fn dead_letters(&self) -> Vec<DeadLetter<M::Pop>> {
         let (core, now) = (&*self.core, os::now());
-        let mut letters = Vec::new();
+        let mut letters: Vec<DeadLetter<M::Pop>> = Vec::new();
         for (block, word) in core.blocks() {
             let expired = word.state() == Some(State::Expired);
             if word.state() != Some(State::Dead) && !expired {
@@ -296,29 +296,30 @@ impl<M: Shareable + ?Sized> Tasks<M> {
             let task = unsafe { M::snapshot(core.message(block), core.message_max()) };
             let failed = if expired { head.deadline.load(Relaxed) } else { tail.failed.load(Relaxed) };
             let key = tail.key(head);
-            let letter = DeadLetter {
-                id: TaskId(head.id.load(Relaxed)),
-                priority: terms(head.terms.load(Relaxed)).0,
-                key: (!key.is_empty()).then_some(key),
-                tries: word.tries().into(),
-                failures: head.failures.load(Relaxed),
-                reason: if expired { TOO_LATE.into() } else { tail.reason() },
-                pid: if head.failures.load(Relaxed) == 0 { 0 } else { tail.pid.load(Relaxed) },
-                failed: since(failed, now),
-                task,
-            };
+            let failures = head.failures.load(Relaxed);
+            let id = TaskId(head.id.load(Relaxed));
+            let (priority, _) = terms(head.terms.load(Relaxed));
+            let reason = if expired { TOO_LATE.into() } else { tail.reason() };
+            let pid = if failures == 0 { 0 } else { tail.pid.load(Relaxed) };
             // What was read counts only if it is still the same dead letter.
             fence(Acquire);
-            if core.word(block) == word {
-                letters.push(letter);
+            if core.word(block) != word {
+                continue;
             }
+            letters.push(DeadLetter {
+                id,
+                task: M::decode(task),
+                priority,
+                key: (!key.is_empty()).then_some(key),
+                tries: word.tries().into(),
+                failures,
+                reason,
+                pid,
+                failed: since(failed, now),
+            });
         }
         letters.sort_by_key(|letter| std::cmp::Reverse(letter.failed));
-        let decode = |letter: DeadLetter<M::Taken>| {
-            let DeadLetter { id, task, priority, key, tries, failures, reason, pid, failed } = letter;
-            Ok(DeadLetter { id, task: M::decode(task)?, priority, key, tries, failures, reason, pid, failed })
-        };
-        letters.into_iter().map(decode).collect()
+        letters
     }
 
     /// Gives a dead letter all its tries anew, and no deadline.

@@ -277,14 +277,10 @@ impl<M: Shareable + ?Sized> Worker<M> {
         self.taken.set(self.taken.get() + 1);
         self.leases.set(self.leases.get() + 1);
         // SAFETY: the block's message was written whole; others write it by atomics only.
-        match M::decode(unsafe { M::snapshot(core.message(block), core.message_max()) }) {
-            Ok(task) => Ok(Lease { worker: self, block, word: Cell::new(word), began, id, task }),
-            Err(error) => {
-                self.leases.set(self.leases.get() - 1);
-                give_back(&self.member, block, word);
-                Err(error)
-            }
-        }
+        let taken = unsafe { M::snapshot(core.message(block), core.message_max()) };
+        // To decode is the user's code: if that fails or panics, the task is given back.
+        let hold = Hold { worker: self, block, word: Cell::new(word), began, id };
+        Ok(Lease { task: M::decode(taken)?, hold })
     }
 
     /// Works until the queue is closed and drained, or the process is asked to end by SIGTERM or SIGINT: then the task
@@ -292,7 +288,7 @@ impl<M: Shareable + ?Sized> Worker<M> {
     /// task is another worker's at once.
     ///
     /// `work` is called with each lease. If it returns an error the task has failed; if it panics the task is given
-    /// back. Returns how many tasks were done.
+    /// back. Returns how many tasks were done; those that failed are not counted.
     ///
     /// ```
     /// use handover::tasks::Options;
@@ -325,12 +321,11 @@ impl<M: Shareable + ?Sized> Worker<M> {
                 Err(error) => break Err(error),
             };
             let said = match work(&lease) {
-                Ok(()) => lease.done(),
+                Ok(()) => lease.done().map(|()| done += 1),
                 Err(why) => lease.fail(&why.to_string()),
             };
             match said {
-                Ok(()) => done += 1,
-                Err(Error::LeaseLost) => {}
+                Ok(()) | Err(Error::LeaseLost) => {}
                 Err(error) => break Err(error),
             }
         };
@@ -375,12 +370,18 @@ impl<M: Shareable + ?Sized> fmt::Debug for Worker<M> {
 /// A task in a worker's hands. Dropped, it is another worker's at once; so is that of a worker that is killed.
 #[must_use = "a lease that is dropped gives the task back"]
 pub struct Lease<'w, M: Shareable + ?Sized> {
+    task: M::Pop,
+    hold: Hold<'w, M>,
+}
+
+/// What a lease is, besides its task.
+struct Hold<'w, M: Shareable + ?Sized> {
     worker: &'w Worker<M>,
     block: u32,
+    /// As it was when this worker changed it last; not leased, once it has said what became of the task.
     word: Cell<Word>,
     began: u64,
     id: TaskId,
-    task: M::Pop,
 }
 
 impl<M: Shareable + ?Sized> Lease<'_, M> {
@@ -391,24 +392,24 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
 
     /// The task's number.
     pub fn id(&self) -> TaskId {
-        self.id
+        self.hold.id
     }
 
     /// Which try this is, the first being 1.
     pub fn tries(&self) -> u32 {
-        self.word.get().tries().into()
+        self.hold.word.get().tries().into()
     }
 
     /// The task is done, and never delivered again. Fails with [`Error::LeaseLost`] if the lease was over before.
     #[inline]
     pub fn done(self) -> Result<(), Error> {
-        self.finish(&[])
+        self.hold.finish(&[])
     }
 
     /// The task is done, and this is its result, for the submitter that waits for it. If the result is longer than the
     /// queue keeps, that is an error and the task is given back.
     pub fn done_with(self, result: &[u8]) -> Result<(), Error> {
-        let max = self.worker.member.core.measures.result_max;
+        let max = self.hold.worker.member.core.measures.result_max;
         if max == 0 {
             let why = "this task queue keeps no results; make it with a result_max".into();
             return Err(Error::Unfit { why });
@@ -416,11 +417,25 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
         if result.len() > max {
             return Err(Error::TooLong { length: result.len(), max });
         }
-        self.finish(result)
+        self.hold.finish(result)
     }
 
+    /// The task has failed: it is tried again in a while, or becomes a dead letter if it had all its tries. Fails with
+    /// [`Error::LeaseLost`] if the lease was over before.
+    pub fn fail(self, reason: &str) -> Result<(), Error> {
+        self.hold.fail(reason)
+    }
+
+    /// Keeps a lease that is given for a time: from now on for so long. Does nothing where leases last as long as their
+    /// workers. Fails with [`Error::LeaseLost`] if it was over before.
+    pub fn extend(&self, time: Duration) -> Result<(), Error> {
+        self.hold.extend(time)
+    }
+}
+
+impl<M: Shareable + ?Sized> Hold<'_, M> {
     #[inline(always)]
-    fn finish(self, result: &[u8]) -> Result<(), Error> {
+    fn finish(&self, result: &[u8]) -> Result<(), Error> {
         let block = self.block;
         let busy = self.end()?;
         let member = &self.worker.member;
@@ -436,9 +451,7 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
         hand.finish(block, busy)
     }
 
-    /// The task has failed: it is tried again in a while, or becomes a dead letter if it had all its tries. Fails with
-    /// [`Error::LeaseLost`] if the lease was over before.
-    pub fn fail(self, reason: &str) -> Result<(), Error> {
+    fn fail(&self, reason: &str) -> Result<(), Error> {
         let busy = self.end()?;
         let member = &self.worker.member;
         let desk = member.desk();
@@ -447,9 +460,7 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
         member.hand().give_back(self.block, busy, Why::Failed(reason))
     }
 
-    /// Keeps a lease that is given for a time: from now on for so long. Does nothing where leases last as long as their
-    /// workers. Fails with [`Error::LeaseLost`] if it was over before.
-    pub fn extend(&self, time: Duration) -> Result<(), Error> {
+    fn extend(&self, time: Duration) -> Result<(), Error> {
         let (member, word) = (&self.worker.member, self.word.get());
         if self.worker.lease == 0 {
             return Ok(());
@@ -493,7 +504,7 @@ impl<M: Shareable + ?Sized> Lease<'_, M> {
     }
 }
 
-impl<M: Shareable + ?Sized> Drop for Lease<'_, M> {
+impl<M: Shareable + ?Sized> Drop for Hold<'_, M> {
     fn drop(&mut self) {
         let word = self.word.get();
         if word.state() == Some(State::Leased) && !self.worker.member.is_forked() {

@@ -164,8 +164,10 @@ fn look<M: Tried + ?Sized>(user: &mut User, tasks: &Tasks<M>) {
     let _ = (report.waiting_times.quantile(0.5), tasks.capacity(), tasks.is_closed(), format!("{tasks:?} {report:?}"));
     user.watch.beat();
     user.tally.calls += 1;
-    for letter in call(user, tasks.dead_letters()).into_iter().flatten() {
-        M::check(letter.task);
+    for letter in tasks.dead_letters() {
+        if let Some(task) = call(user, letter.task) {
+            M::check(task);
+        }
     }
 }
 
@@ -212,7 +214,7 @@ fn take_somehow<M: Tried + ?Sized>(user: &mut User, body: &Body, worker: &Worker
 }
 
 fn administer<M: Tried + ?Sized>(user: &mut User, tasks: &Tasks<M>) {
-    let letters = call(user, tasks.dead_letters()).unwrap_or_default();
+    let letters = tasks.dead_letters();
     let id = letters.first().map_or(TaskId(user.choices.number()), |letter| letter.id);
     let done = match user.choices.below(4) {
         0 => tasks.requeue(id),

@@ -198,7 +198,7 @@ fn administer(tasks: &Tasks<Message>, most: usize, random: &mut Random) {
             }
             continue;
         }
-        let letters = tasks.dead_letters().unwrap_or_else(|error| wrong(&format!("dead letters: {error}")));
+        let letters = tasks.dead_letters();
         for letter in letters.into_iter().take(100) {
             match tasks.requeue(letter.id) {
                 Ok(()) | Err(Error::NoTask { .. } | Error::TooManyMembers { .. }) => {}
@@ -309,7 +309,7 @@ impl<'a> TasksRound<'a> {
                     done(lease, &self.ledger, number);
                 }
                 Err(Error::Empty) => {
-                    let letters = self.tasks.dead_letters().expect("dead letters");
+                    let letters = self.tasks.dead_letters();
                     if letters.is_empty() && self.tasks.report().delayed == 0 {
                         break;
                     }

@@ -170,7 +170,7 @@ fn perform(operation: Operation, tasks: &Tasks<Wide>, first: u64, page: &Page) -
         }
         Requeue | Purge => {
             mark();
-            let id = tasks.dead_letters()?[0].id;
+            let id = tasks.dead_letters()[0].id;
             between_marks(page, || if operation == Requeue { tasks.requeue(id) } else { tasks.purge(id) })?;
         }
         Grow | Shrink => {
