@@ -77,6 +77,9 @@ enum Command {
     /// Tell everything of a queue, a broadcast or a task queue.
     #[command(after_help = help(view::STAT_EXAMPLE))]
     Stat(view::Stat),
+    /// Show messages or tasks that wait, without taking them.
+    #[command(after_help = help(view::PEEK_EXAMPLE))]
+    Peek(view::Peek),
     /// Let a queue hold more messages or fewer, while it is used.
     #[command(after_help = help(manage::RESIZE_EXAMPLE))]
     Resize(manage::Resize),
@@ -120,6 +123,7 @@ fn run(command: Command) -> Result<(), Trouble> {
         Command::Work(wanted) => work::work(&wanted),
         Command::Ls(wanted) => view::ls(&wanted),
         Command::Stat(wanted) => view::stat(&wanted),
+        Command::Peek(wanted) => view::peek(&wanted),
         Command::Resize(wanted) => manage::resize(&wanted),
         Command::Close(wanted) => manage::close(&wanted),
         Command::Rm(wanted) => manage::rm(&wanted),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use handover::{Broadcast, Error, Kind, Queue, Tasks, broadcast, tasks};
+use handover::{Broadcast, Error, Kind, Peeked, Queue, Tasks, broadcast, tasks};
 
 /// What `NAME` stands for. No name has a slash in it: so with one it is the path of a file.
 #[derive(Clone, Debug)]
@@ -62,6 +62,27 @@ impl Target {
         match self {
             Target::Name(name) => handover::remove(name),
             Target::File(path) => handover::remove_at(path),
+        }
+    }
+
+    pub(crate) fn peek_queue(&self, most: usize) -> Result<Vec<Peeked>, Error> {
+        match self {
+            Target::Name(name) => handover::peek(name, most),
+            Target::File(path) => handover::peek_at(path, most),
+        }
+    }
+
+    pub(crate) fn peek_broadcast(&self, most: usize) -> Result<Vec<Peeked>, Error> {
+        match self {
+            Target::Name(name) => broadcast::peek(name, most),
+            Target::File(path) => broadcast::peek_at(path, most),
+        }
+    }
+
+    pub(crate) fn peek_tasks(&self, most: usize) -> Result<Vec<tasks::Peeked>, Error> {
+        match self {
+            Target::Name(name) => tasks::peek(name, most),
+            Target::File(path) => tasks::peek_at(path, most),
         }
     }
 

@@ -38,6 +38,7 @@ mod fences;
 mod gate;
 mod message;
 mod os;
+mod peek;
 mod queue;
 mod ring;
 mod roster;
@@ -56,8 +57,9 @@ pub use gate::Wait;
 #[cfg(feature = "serde")]
 pub use message::Postcard;
 pub use message::{InPlace, Message, Owned, Shareable};
+pub use peek::Peeked;
 pub use queue::{
-    Consumer, Listed, Loan, Messages, Options, Producer, Queue, Received, Report, inspect, inspect_at, list, remove,
+    Consumer, Loan, Messages, Options, Producer, Queue, Received, Report, inspect, inspect_at, peek, peek_at, remove,
     remove_at,
 };
 pub use roster::{Counts, Member, Role};

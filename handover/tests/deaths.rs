@@ -465,9 +465,7 @@ fn members_are_listed_with_what_the_kernel_says_of_them() {
     child.kill();
     child.wait();
     assert!(!queue.members()[0].alive);
-    let listed = handover::list().expect("readable");
-    let found = listed.iter().find(|queue| queue.name == *name).expect("it has a name");
-    assert_eq!(found.state.as_ref().expect("well").members.len(), 1);
+    assert_eq!(handover::inspect(&name).expect("it has a name").members.len(), 1);
     drop(queue.consumer().expect("who attaches reaps"));
     assert_eq!(queue.members(), []);
 }

@@ -234,15 +234,18 @@ fn a_queue_can_go_with_its_last_user() {
 }
 
 #[test]
-fn queues_are_listed_with_their_state_and_plain_memory_is_not() {
+fn queues_and_plain_memory_are_listed_and_told_apart() {
     let (name, plain) = (Name::new(), Name::new());
     let queue = Options::new(8).one_consumer().create::<Quote>(&name).expect("a new name");
     let _memory = SharedMemory::create(&plain, 100).expect("a new name");
     queue.producer().expect("one").push(Quote { symbol: [0; 8], price: 1, size: 1 }).expect("room");
-    let listed = handover::list().expect("readable");
-    assert!(!listed.iter().any(|listed| listed.name == *plain));
-    let found = listed.into_iter().find(|listed| listed.name == *name).expect("listed");
-    let report = found.state.expect("well");
+    let listed = handover::segments().expect("readable");
+    let kind = |name: &str| {
+        let found = listed.iter().find(|listed| listed.name == name).expect("listed");
+        *found.kind.as_ref().expect("well")
+    };
+    assert_eq!((kind(&plain), kind(&name)), (Kind::Memory, Kind::Queue));
+    let report = handover::inspect(&name).expect("a queue");
     assert_eq!((report.capacity, report.len, report.message_size, report.closed), (8, 1, 24, false));
     assert_eq!((report.one_producer, report.one_consumer, report.counts.pushed), (false, true, 1));
     handover::remove(&plain).expect("there");

@@ -36,6 +36,11 @@ impl Facts {
         Value::Object(facts.chain(lists).collect::<Map<_, _>>())
     }
 
+    /// All facts on one line.
+    pub(super) fn words(&self) -> String {
+        self.facts.iter().map(|(name, value)| format!("{} {}", told(name), shown(value))).collect::<Vec<_>>().join(", ")
+    }
+
     /// A line for each fact, then a table for each list that has something in it.
     pub(super) fn lines(&self) -> String {
         let rows: Vec<Vec<String>> = self.facts.iter().map(|(name, value)| vec![told(name), shown(value)]).collect();

@@ -74,7 +74,7 @@ fn inside(kind: Kind, target: &Target) -> Result<Option<Inside>, Error> {
             let report = target.queue_report()?;
             let alive: Vec<bool> = report.members.iter().map(|member| member.alive).collect();
             Inside {
-                depth: report.len as u64,
+                depth: (report.len + report.handed_back) as u64,
                 capacity: report.capacity,
                 members: counted(&alive),
                 closed: report.closed,

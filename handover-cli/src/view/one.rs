@@ -41,7 +41,8 @@ pub(crate) fn stat(wanted: &Stat) -> Result<(), Trouble> {
 fn of_queue(facts: Facts, report: &handover::Report) -> Facts {
     let counts = &report.counts;
     facts
-        .with("depth", report.len)
+        .with("depth", report.len + report.handed_back)
+        .with("handed_back", report.handed_back)
         .with("capacity", report.capacity)
         .with("max_capacity", report.max_capacity)
         .with("slot_bytes", report.message_size)

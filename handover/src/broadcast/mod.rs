@@ -6,6 +6,7 @@
 
 mod core;
 mod options;
+mod peek;
 mod reader;
 mod writer;
 
@@ -16,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use options::Options;
+pub use peek::{peek, peek_at};
 pub use reader::{Numbered, Reader, ReaderId, Start, Watcher};
 pub use writer::{Loan, Patience, Writer};
 

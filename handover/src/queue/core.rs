@@ -278,6 +278,14 @@ impl Core {
         }
     }
 
+    /// How many messages were handed back and wait to be handed out again. One to one they stay where they are.
+    pub(crate) fn handed_back(&self) -> u32 {
+        match &self.ring {
+            Ring::Many(many) => many.orphans(),
+            Ring::One(_) => 0,
+        }
+    }
+
     /// How many messages it holds at most, now.
     pub(crate) fn capacity(&self) -> u32 {
         let most = self.measures.capacity;

@@ -6,6 +6,7 @@
 mod consumer;
 mod core;
 mod options;
+mod peek;
 mod producer;
 mod wait;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use consumer::{Consumer, Messages, Received};
 pub use options::Options;
+pub use peek::{peek, peek_at};
 pub use producer::{Loan, Producer};
 
 use self::core::{Core, Measures};
@@ -118,12 +120,13 @@ impl<M: Message + ?Sized> Queue<M> {
         self.core.is_closed()
     }
 
-    /// How many messages wait for a receiver, about: others push and pop meanwhile.
+    /// How many messages wait for a receiver, about: others push and pop meanwhile. Those that were handed back are not
+    /// counted; [`inspect`] tells of them.
     pub fn len(&self) -> usize {
         self.core.len().map_or(0, |queued| queued as usize)
     }
 
-    /// Whether no message waits for a receiver.
+    /// Whether no message waits for a receiver, those that were handed back left aside.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -198,18 +201,6 @@ impl<M: Message + ?Sized> fmt::Debug for Queue<M> {
     }
 }
 
-/// A queue of this machine, as [`list`] found it.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Listed {
-    /// Its name.
-    pub name: String,
-    /// Whether any process has it open. If none has, it was left behind, or waits for its next user.
-    pub in_use: bool,
-    /// What can be told of it, or why it can't be opened.
-    pub state: Result<Report, String>,
-}
-
 /// What can be told of a queue without knowing its messages' type.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -218,8 +209,10 @@ pub struct Report {
     pub capacity: usize,
     /// To how many it can be resized; the capacity, if it can't.
     pub max_capacity: usize,
-    /// How many wait.
+    /// How many wait, those that were handed back not counted.
     pub len: usize,
+    /// How many were handed back, by receivers that dropped them or died, and wait to be handed out again.
+    pub handed_back: usize,
     /// A message's size in its slot; for kinds whose length varies, that of the longest with its length.
     pub message_size: usize,
     /// Whether it was closed.
@@ -232,23 +225,6 @@ pub struct Report {
     pub counts: Counts,
     /// Who is attached.
     pub members: Vec<Member>,
-}
-
-/// The queues of this machine that have names, in alphabetical order.
-pub fn list() -> Result<Vec<Listed>, Error> {
-    let mut all = Vec::new();
-    for name in crate::segment::names()? {
-        match inspect(&name) {
-            // Plain shared memory, or gone since it was listed.
-            Err(Error::Kind { .. } | Error::NotFound { .. }) => {}
-            state => {
-                let in_use = crate::segment::in_use(&Place::Named(name.clone())).unwrap_or(false);
-                all.push(Listed { name, in_use, state: state.map_err(|error| error.to_string()) });
-            }
-        }
-    }
-    all.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(all)
 }
 
 /// What can be told of the queue of that name, whatever its messages' type.
@@ -268,6 +244,7 @@ fn report(segment: Segment) -> Result<Report, Error> {
         capacity: core.capacity() as usize,
         max_capacity: measures.capacity as usize,
         len: core.len().map_err(|refusal| core.refused(refusal, false))? as usize,
+        handed_back: core.handed_back() as usize,
         message_size: measures.size,
         closed: core.is_closed(),
         one_producer: measures.one_producer,

@@ -667,6 +667,47 @@ impl Many {
         Err(Refusal::Corrupt(Fault::Distance))
     }
 
+    /// How many messages were handed back, and wait to be handed out again. Looks at every slot of a ring in which there
+    /// ever was one.
+    pub(crate) fn orphans(&self) -> u32 {
+        if self.orphans_notice() == 0 {
+            return 0;
+        }
+        let is_orphan = |index: &u32| Stamp::from_bits(self.stamp(*index).load(Relaxed)).state() == Some(State::Orphan);
+        (0..self.geometry.capacity).filter(is_orphan).count() as u32
+    }
+
+    /// What `look` makes of the messages that wait, at most so many, in the order in which they will be handed out; and how
+    /// often each was handed out before. Nothing is claimed: others write the slots meanwhile, so `look` copies by
+    /// atomics, and what it made of a slot that was written since is thrown away.
+    pub(crate) fn peek<T>(&self, most: usize, look: &mut dyn FnMut(*const u8) -> T) -> Result<Vec<(T, u32)>, Refusal> {
+        let tail = self.unpack(self.lines().tail.0.ticket.load(Acquire))?.position;
+        let head = self.unpack(self.lines().head.0.ticket.load(Acquire))?.position;
+        // The tail's slot is the oldest position that can still hold anything.
+        let back = if self.orphans_notice() > 0 { self.geometry.capacity } else { 0 };
+        let handed_back = (0..back).map(|nth| (self.geometry.after(tail, nth), State::Orphan));
+        let waiting = (0..self.len()?).map(|nth| (self.geometry.after(head, nth), State::Full));
+        let mut seen = Vec::new();
+        for (position, wanted) in handed_back.chain(waiting) {
+            if seen.len() == most {
+                break;
+            }
+            let bits = self.stamp(position.index).load(Acquire);
+            let stamp = Stamp::from_bits(bits);
+            let orphan = wanted == State::Orphan;
+            // One that was handed back is of whatever lap it was pushed in.
+            if stamp.state() != Some(wanted) || !orphan && stamp.lap() != position.lap {
+                continue;
+            }
+            let made = look(self.message(&self.run(position, 1, 0), 0));
+            fence(Acquire);
+            if self.stamp(position.index).load(Relaxed) == bits {
+                seen.push((made, if orphan { stamp.deliveries() } else { 0 }));
+            }
+        }
+        Ok(seen)
+    }
+
     /// Calls `visit` with each message that is in the ring or in a receiver's hands, while others push and pop. For
     /// messages that are read by atomics.
     pub(crate) fn visit_messages(&self, visit: &mut dyn FnMut(*mut u8)) {

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 use super::{Fault, Lines, Position, RUN_MAX, Refusal, Run, prefetch_to_read, prefetch_to_write};
 use crate::fences::Fences;
-use crate::sync::ordering;
+use crate::sync::{fence, ordering};
 
 /// A ring in memory that somebody else owns.
 #[derive(Clone)]
@@ -320,6 +320,28 @@ impl One {
             }
         }
         Err(Refusal::Corrupt(Fault::Distance))
+    }
+
+    /// As that of a ring of many.
+    pub(crate) fn peek<T>(&self, most: usize, look: &mut dyn FnMut(*const u8) -> T) -> Result<Vec<(T, u32)>, Refusal> {
+        let mut mine = self.consuming();
+        let first = mine.tail;
+        let mut seen = Vec::new();
+        for nth in 0..u64::from(self.len()?) {
+            if seen.len() == most {
+                break;
+            }
+            let number = first.wrapping_add(nth);
+            let made = look(self.slot(number % self.capacity));
+            let deliveries = mine.deliveries;
+            mine.next_delivery();
+            fence(Acquire);
+            // What was released meanwhile may have been written over.
+            if number.wrapping_sub(self.head()) <= self.capacity {
+                seen.push((made, deliveries));
+            }
+        }
+        Ok(seen)
     }
 
     /// Calls `visit` with each message left in the ring, which nobody else uses any more.

@@ -61,13 +61,13 @@ pub fn kind_at(path: impl AsRef<Path>) -> Result<Kind, Error> {
     look(&Place::Path(path.as_ref().into()))?.kind
 }
 
-struct Looked {
+pub(super) struct Looked {
     kind: Result<Kind, Error>,
     bytes: u64,
-    in_use: bool,
+    pub(super) in_use: bool,
 }
 
-fn look(place: &Place) -> Result<Looked, Error> {
+pub(super) fn look(place: &Place) -> Result<Looked, Error> {
     let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
     let path = place.file()?.ok_or_else(|| refuse(Refusal::Missing))?;
     let file = os::open(&path, Access::ReadOnly).map_err(refuse)?;

@@ -29,7 +29,7 @@ use crate::os::{self, Access, LockFile, Mapping, Refusal};
 /// member.
 const PRESENCE: u64 = 0;
 
-/// A mapped segment. To have one is to be its user: see `in_use`.
+/// A mapped segment. To have one is to be its user: see [`segments`].
 #[derive(Debug)]
 pub(crate) struct Segment {
     header: Header,
@@ -317,16 +317,6 @@ pub(crate) fn names() -> Result<Vec<String>, Error> {
         .map_err(|source| Error::System { doing: "list the segments of this machine".to_owned(), source })?;
     names.retain(|name| check_name(name).is_ok());
     Ok(names)
-}
-
-/// Whether anyone, this process included, has the segment open.
-pub(crate) fn in_use(place: &Place) -> Result<bool, Error> {
-    let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
-    let Some(path) = place.file()? else {
-        return Err(Error::NotFound { place: place.to_string() });
-    };
-    let file = os::open(&path, Access::ReadOnly).map_err(refuse)?;
-    os::is_locked(file.as_fd(), PRESENCE).map_err(|error| refuse(Refusal::Other(error)))
 }
 
 /// What users are told. `bytes` is what was asked for, where something was.

@@ -2,7 +2,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Barrier;
 
+use super::listing::look;
 use super::*;
+
+fn in_use(place: &Place) -> Result<bool, Error> {
+    look(place).map(|looked| looked.in_use)
+}
 
 /// A place of its own for each test, empty before and after.
 struct Scratch(Place);

@@ -31,6 +31,7 @@ mod keys;
 mod latch;
 mod member;
 mod options;
+mod peek;
 mod submitter;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,7 @@ pub use self::core::LEVELS;
 use self::core::{Core, Measures};
 pub use self::desk::Times;
 pub use self::options::Options;
+pub use self::peek::{Peeked, peek, peek_at};
 pub use self::submitter::{Draft, Submitter, TaskId, Ticket};
 pub use self::worker::{Lease, Worker};
 use crate::error::Error;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use std::{env, mem, process};
 
 use handover::{
-    Consumer, Error, Options, Producer, Queue, ReadOnlyMemory, Shareable, SharedMemory, Wait, inspect, list,
+    Consumer, Error, Options, Producer, Queue, ReadOnlyMemory, Shareable, SharedMemory, Wait, inspect, peek, segments,
 };
 
 use super::body::Body;
@@ -301,10 +301,13 @@ fn look_from_outside(user: &mut User, place: &Place) {
         let report = inspect(name);
         if let Some(report) = user.open(report) {
             assert!(report.len <= report.capacity);
+            if let Some(seen) = user.open(peek(name, usize::MAX)) {
+                assert!(seen.len() <= 2 * report.max_capacity, "each slot is looked at twice at most");
+            }
         }
         if user.choices.one_in(4) {
             // Others' segments are listed, too, and come and go.
-            let listed = list();
+            let listed = segments();
             assert!(listed.is_ok(), "{:?}", listed.err());
             user.watch.beat();
         }

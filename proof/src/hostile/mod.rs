@@ -190,7 +190,7 @@ impl Ended {
 /// One that died had no time to remove the segments it had made.
 fn clear_up_after(process: u32) {
     let prefix = format!("hostile-{process}-");
-    for listed in handover::list().into_iter().flatten().filter(|listed| listed.name.starts_with(&prefix)) {
+    for listed in handover::segments().into_iter().flatten().filter(|listed| listed.name.starts_with(&prefix)) {
         let _ = handover::remove(&listed.name);
     }
     for file in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
