@@ -50,7 +50,7 @@ enum Command {
     #[command(after_help = demo::EXAMPLE)]
     Demo {
         /// How long messages flow, from 1 to 30.
-        #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=30))]
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=30))]
         seconds: u64,
     },
     /// Make a queue, a broadcast or a task queue, of messages that are bytes.
