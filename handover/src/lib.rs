@@ -39,6 +39,7 @@ mod gate;
 mod message;
 mod os;
 mod peek;
+mod places;
 mod queue;
 mod ring;
 mod roster;

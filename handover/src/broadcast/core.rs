@@ -56,9 +56,8 @@ impl Measures {
     }
 
     /// The header of a segment with these measures.
-    pub(super) fn header(&self, shape: &Shape, extra_features: u32) -> Header {
-        let features = extra_features | Fences::best().feature();
-        self.slots.header(Kind::Broadcast, features, self.capacity, shape, self.entries)
+    pub(super) fn header(&self, shape: &Shape) -> Header {
+        self.slots.header(Kind::Broadcast, Fences::best().feature(), self.capacity, shape, self.entries)
     }
 
     /// The measures that a segment's header names.

@@ -24,6 +24,7 @@ pub use writer::{Loan, Patience, Writer};
 use self::core::{Core, Measures};
 use crate::error::Error;
 use crate::message::{self, Shareable};
+use crate::places::ways_to_open;
 use crate::ring::fan::Gate;
 use crate::roster::Role;
 use crate::segment::{Place, Segment};
@@ -71,25 +72,10 @@ impl<M: Shareable + ?Sized> Broadcast<M> {
         Ok(Broadcast::over(Core::new(segment, measures)))
     }
 
-    /// Opens the broadcast of that name.
-    pub fn open(name: &str) -> Result<Broadcast<M>, Error> {
-        Self::in_segment(Segment::open(&Place::Named(name.into()))?)
-    }
+    ways_to_open!(Broadcast, "the broadcast");
 
-    /// Opens the broadcast in that file.
-    pub fn open_at(path: impl AsRef<Path>) -> Result<Broadcast<M>, Error> {
-        Self::in_segment(Segment::open(&Place::Path(path.as_ref().into()))?)
-    }
-
-    /// Opens the broadcast behind a file descriptor; see [`share`](Self::share).
-    pub fn from_fd(descriptor: impl AsFd) -> Result<Broadcast<M>, Error> {
-        Self::in_segment(Segment::from_fd(descriptor)?)
-    }
-
-    /// A file descriptor of the segment, to be handed to another process. It is closed by `exec`, unless you clear that
-    /// flag or hand it over as a standard stream.
-    pub fn share(&self) -> Result<OwnedFd, Error> {
-        self.core.segment.share()
+    fn segment(&self) -> &Segment {
+        &self.core.segment
     }
 
     /// Attaches the writer. Refused while another one lives, and once it is closed. After a death, its successor goes on

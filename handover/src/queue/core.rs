@@ -82,9 +82,8 @@ impl Measures {
     }
 
     /// The header of a segment with these measures.
-    pub(crate) fn header(&self, shape: &Shape, extra_features: u32) -> Header {
-        let features = extra_features
-            | if self.one_producer { ONE_PRODUCER } else { 0 }
+    pub(crate) fn header(&self, shape: &Shape) -> Header {
+        let features = if self.one_producer { ONE_PRODUCER } else { 0 }
             | if self.one_consumer { ONE_CONSUMER } else { 0 }
             | if self.limited { LIMITED } else { 0 }
             | if self.one_producer && self.one_consumer { Fences::best().feature() } else { 0 };

@@ -26,6 +26,7 @@ use self::core::{Core, Measures};
 use crate::blocking::Shrink;
 use crate::error::Error;
 use crate::message::{self, Message, Shareable};
+use crate::places::ways_to_open;
 use crate::roster::{Counts, Member};
 use crate::segment::{Place, Segment};
 
@@ -64,26 +65,10 @@ impl<M: Message + ?Sized> Clone for Queue<M> {
 }
 
 impl<M: Shareable + ?Sized> Queue<M> {
-    /// Opens the queue of that name.
-    pub fn open(name: &str) -> Result<Queue<M>, Error> {
-        Self::in_segment(Segment::open(&Place::Named(name.into()))?)
-    }
+    ways_to_open!(Queue, "the queue");
 
-    /// Opens the queue in that file.
-    pub fn open_at(path: impl AsRef<Path>) -> Result<Queue<M>, Error> {
-        Self::in_segment(Segment::open(&Place::Path(path.as_ref().into()))?)
-    }
-
-    /// Opens the queue behind a file descriptor that was inherited, or received over a Unix socket; see
-    /// [`share`](Self::share).
-    pub fn from_fd(descriptor: impl AsFd) -> Result<Queue<M>, Error> {
-        Self::in_segment(Segment::from_fd(descriptor)?)
-    }
-
-    /// A file descriptor of the queue's segment, to be handed to another process. It is closed by `exec`, unless you
-    /// clear that flag or hand it over as a standard stream.
-    pub fn share(&self) -> Result<OwnedFd, Error> {
-        self.core.segment().expect("shareable messages lie in segments").share()
+    fn segment(&self) -> &Segment {
+        self.core.segment().expect("shareable messages lie in segments")
     }
 
     fn in_segment(segment: Segment) -> Result<Queue<M>, Error> {

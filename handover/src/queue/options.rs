@@ -6,9 +6,10 @@ use super::core::{Control, Core};
 use super::{Queue, same_settings};
 use crate::error::Error;
 use crate::message::{self, Message, Owned, Shareable};
+use crate::places::ways_to_make;
 use crate::ring::MAX_MEMBERS;
 use crate::roster::SOLE;
-use crate::segment::{self, GOES_WITH_LAST_USER, Place, Segment};
+use crate::segment::{self, Making, Place, Segment};
 
 /// The settings of a new queue.
 ///
@@ -28,8 +29,7 @@ pub struct Options {
     pub(super) one_producer: bool,
     pub(super) one_consumer: bool,
     message_max: Option<usize>,
-    mode: u32,
-    goes_with_last_user: bool,
+    making: Making,
 }
 
 impl Options {
@@ -45,8 +45,7 @@ impl Options {
             one_producer: false,
             one_consumer: false,
             message_max: None,
-            mode: 0o600,
-            goes_with_last_user: false,
+            making: Making::default(),
         }
     }
 
@@ -82,19 +81,6 @@ impl Options {
         self
     }
 
-    /// Who may open it, as file permissions. 0600, the user alone, where it is not named.
-    pub fn mode(mut self, mode: u32) -> Options {
-        self.mode = mode;
-        self
-    }
-
-    /// Removes the queue when the last process that has it open leaves. If all are killed at once, it stays until the
-    /// next one that opens it leaves.
-    pub fn goes_with_last_user(mut self) -> Options {
-        self.goes_with_last_user = true;
-        self
-    }
-
     /// A queue between the threads of this process, of any `T: Send`. Messages left in it are dropped with it.
     ///
     /// ```
@@ -114,43 +100,23 @@ impl Options {
         Ok(Queue::over(core))
     }
 
-    /// Creates a queue of that name. Refused if there is something of that name already.
-    pub fn create<M: Shareable + ?Sized>(&self, name: &str) -> Result<Queue<M>, Error> {
-        self.create_in(&Place::Named(name.into()))
-    }
-
-    /// Creates a queue in a file of that path. Refused if there is something already.
-    pub fn create_at<M: Shareable + ?Sized>(&self, path: impl AsRef<Path>) -> Result<Queue<M>, Error> {
-        self.create_in(&Place::Path(path.as_ref().into()))
-    }
-
-    /// Creates a queue without a name, to be handed to other processes by file descriptor; see [`Queue::share`].
-    pub fn anonymous<M: Shareable + ?Sized>(&self) -> Result<Queue<M>, Error> {
-        self.create_in(&Place::Anonymous)
-    }
-
-    /// Opens the queue of that name, or creates it. One that is there must have the same capacity, the same message
-    /// type, and be for as many producers and consumers.
-    pub fn open_or_create<M: Shareable + ?Sized>(&self, name: &str) -> Result<Queue<M>, Error> {
-        self.open_or_create_in(&Place::Named(name.into()))
-    }
-
-    /// Opens the queue in that file, or creates it; as [`open_or_create`](Self::open_or_create).
-    pub fn open_or_create_at<M: Shareable + ?Sized>(&self, path: impl AsRef<Path>) -> Result<Queue<M>, Error> {
-        self.open_or_create_in(&Place::Path(path.as_ref().into()))
-    }
+    ways_to_make!(
+        Queue, "a queue", "the queue",
+        mode: "",
+        anonymous: ",",
+        open_or_create: "must have the same capacity, the same message type, and be for as many producers and consumers.",
+    );
 
     fn create_in<M: Shareable + ?Sized>(&self, place: &Place) -> Result<Queue<M>, Error> {
         let shape = message::shape::<M>(self.message_max)?;
         let measures = self.measures(&shape, false)?;
-        let features = if self.goes_with_last_user { GOES_WITH_LAST_USER } else { 0 };
         let init = |body: *mut u8, _| {
             if measures.limited {
                 // SAFETY: a new body begins with the control block, and nobody else can see it yet.
                 unsafe { &*body.cast::<Control>() }.begin(self.capacity as u32);
             }
         };
-        let segment = Segment::create(place, measures.header(&shape, features), self.mode, init)?;
+        let segment = Segment::create(place, measures.header(&shape), &self.making, init)?;
         Ok(Queue::over(Core::in_segment(segment, measures)))
     }
 

@@ -16,7 +16,7 @@ pub(crate) const VERSION: u32 = 1;
 const BYTE_ORDER: u32 = 0x0102_0304;
 
 /// The feature bit of a segment that is removed when its last user leaves. The other bits belong to the kind.
-pub(crate) const GOES_WITH_LAST_USER: u32 = 1 << 31;
+pub(super) const GOES_WITH_LAST_USER: u32 = 1 << 31;
 
 /// What a segment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,11 +9,8 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::copy::{copy_in, copy_out};
-use super::{Header, Kind, Place, Segment};
+use super::{Header, Kind, Making, Place, Segment};
 use crate::Error;
-
-/// Only its owner may read and write it.
-const MODE: u32 = 0o600;
 
 /// Memory that processes share, all zeroes at first.
 ///
@@ -189,7 +186,7 @@ impl SharedMemory {
         }
         let mut header = Header::new(Kind::Memory, bytes as u64)?;
         header.capacity = bytes as u64;
-        Ok(SharedMemory { segment: Segment::create(place, header, MODE, |_, _| {})? })
+        Ok(SharedMemory { segment: Segment::create(place, header, &Making::default(), |_, _| {})? })
     }
 
     /// Opens the memory of that name for reading and writing.

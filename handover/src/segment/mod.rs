@@ -7,6 +7,7 @@
 pub(crate) mod copy;
 mod header;
 mod listing;
+mod making;
 mod memory;
 mod name;
 
@@ -16,12 +17,14 @@ use std::time::Duration;
 
 use zerocopy::IntoBytes;
 
+pub(crate) use header::Header;
 pub use header::Kind;
-pub(crate) use header::{GOES_WITH_LAST_USER, Header};
 pub use listing::{NamedSegment, kind, kind_at, segments};
+pub(crate) use making::Making;
 pub use memory::{ReadOnly, ReadOnlyMemory, ReadView, SharedMemory, View, Writable};
 pub(crate) use name::{Place, check as check_name};
 
+use self::header::GOES_WITH_LAST_USER;
 use crate::Error;
 use crate::os::{self, Access, LockFile, Mapping, Refusal};
 
@@ -43,15 +46,16 @@ pub(crate) struct Segment {
 impl Segment {
     /// Makes a segment, has `init` fill in its body (all zeroes before; address and length), and gives it its name.
     ///
-    /// Killed at any instruction, it leaves nothing or the whole segment. `mode` is set as it is; an anonymous segment
+    /// Killed at any instruction, it leaves nothing or the whole segment. The mode is set as it is; an anonymous segment
     /// has none, for to hold its descriptor is the permission.
     pub(crate) fn create(
         place: &Place,
         header: Header,
-        mode: u32,
+        making: &Making,
         init: impl FnOnce(*mut u8, usize),
     ) -> Result<Segment, Error> {
-        let header = header.sealed()?;
+        let features = if making.goes_with_last_user { GOES_WITH_LAST_USER } else { 0 };
+        let header = Header { features: header.features | features, ..header }.sealed()?;
         let bytes = header.total_size;
         let path = place.file()?;
         let refuse = |refusal| refused(&place.to_string(), "create", bytes, refusal);
@@ -78,7 +82,7 @@ impl Segment {
             // Before the mode: it may be one that does not let even its owner open the file.
             let mapping = Mapping::new(file, bytes as usize, Access::ReadWrite)?;
             match path {
-                Some(_) => os::set_mode(file, mode)?,
+                Some(_) => os::set_mode(file, making.mode)?,
                 None => {
                     os::set_mode(file, 0o666)?;
                     os::seal_length(file)?;

@@ -25,10 +25,17 @@ impl Scratch {
         self.path().exists()
     }
 
-    fn create(&self, features: u32) -> Segment {
-        let mut header = Header::new(Kind::Queue, 10_000).unwrap();
-        header.features = features;
-        Segment::create(&self.0, header, 0o600, |_, _| {}).unwrap()
+    fn create(&self) -> Segment {
+        self.made(&Making::default())
+    }
+
+    /// One that goes with its last user.
+    fn passing(&self) -> Segment {
+        self.made(&Making { goes_with_last_user: true, ..Making::default() })
+    }
+
+    fn made(&self, making: &Making) -> Segment {
+        Segment::create(&self.0, Header::new(Kind::Queue, 10_000).unwrap(), making, |_, _| {}).unwrap()
     }
 }
 
@@ -43,7 +50,8 @@ fn what_was_initialised_is_there_when_the_name_is() {
     let scratch = Scratch::new("init");
     let mut header = Header::new(Kind::Queue, 5).unwrap();
     header.capacity = 77;
-    let made = Segment::create(&scratch.0, header, 0o640, |body, length| {
+    let making = Making { mode: 0o640, ..Making::default() };
+    let made = Segment::create(&scratch.0, header, &making, |body, length| {
         assert!(!scratch.exists());
         assert!(body.addr().is_multiple_of(4096) && length == 5);
         // SAFETY: the body has five bytes.
@@ -61,7 +69,7 @@ fn what_was_initialised_is_there_when_the_name_is() {
 #[test]
 fn a_segment_of_another_kind_is_told_apart() {
     let scratch = Scratch::new("kind");
-    let _queue = scratch.create(0);
+    let _queue = scratch.create();
     let refused = SharedMemory::open_at(scratch.path()).unwrap_err();
     assert!(matches!(refused, Error::Kind { found: "queue", wanted: "plain memory", .. }), "{refused}");
 }
@@ -69,7 +77,7 @@ fn a_segment_of_another_kind_is_told_apart() {
 #[test]
 fn a_segment_is_in_use_while_anyone_has_it_open() {
     let scratch = Scratch::new("use");
-    let made = scratch.create(0);
+    let made = scratch.create();
     assert!(in_use(&scratch.0).unwrap());
     let reader = Segment::open_read_only(&scratch.0).unwrap();
     drop(made);
@@ -88,7 +96,7 @@ fn a_segment_is_in_use_while_anyone_has_it_open() {
 #[test]
 fn segments_are_listed_by_name() {
     let scratch = Scratch::new("list");
-    let _made = scratch.create(0);
+    let _made = scratch.create();
     let Place::Named(name) = &scratch.0 else { unreachable!() };
     assert!(names().unwrap().contains(name));
     remove(&scratch.0).unwrap();
@@ -98,7 +106,7 @@ fn segments_are_listed_by_name() {
 #[test]
 fn a_segment_goes_with_its_last_user_and_not_before() {
     let scratch = Scratch::new("last");
-    let made = scratch.create(GOES_WITH_LAST_USER);
+    let made = scratch.passing();
     let opened = Segment::open(&scratch.0).unwrap();
     drop(made);
     assert!(scratch.exists());
@@ -109,7 +117,7 @@ fn a_segment_goes_with_its_last_user_and_not_before() {
 #[test]
 fn a_segment_goes_with_a_last_user_who_only_read() {
     let scratch = Scratch::new("last-reader");
-    let made = scratch.create(GOES_WITH_LAST_USER);
+    let made = scratch.passing();
     let reader = Segment::open_read_only(&scratch.0).unwrap();
     drop(made);
     assert!(scratch.exists());
@@ -120,16 +128,16 @@ fn a_segment_goes_with_a_last_user_who_only_read() {
 #[test]
 fn a_segment_without_that_option_stays() {
     let scratch = Scratch::new("stays");
-    drop(scratch.create(0));
+    drop(scratch.create());
     assert!(scratch.exists());
 }
 
 #[test]
 fn the_last_user_does_not_remove_a_successor_of_the_same_name() {
     let scratch = Scratch::new("successor");
-    let first = scratch.create(GOES_WITH_LAST_USER);
+    let first = scratch.passing();
     remove(&scratch.0).unwrap();
-    let second = scratch.create(GOES_WITH_LAST_USER);
+    let second = scratch.passing();
     drop(first);
     assert!(scratch.exists());
     drop(second);
@@ -140,7 +148,7 @@ fn the_last_user_does_not_remove_a_successor_of_the_same_name() {
 fn of_two_who_leave_at_once_one_removes_it() {
     let scratch = Scratch::new("at-once");
     for _ in 0..500 {
-        let users = [scratch.create(GOES_WITH_LAST_USER), Segment::open(&scratch.0).unwrap()];
+        let users = [scratch.passing(), Segment::open(&scratch.0).unwrap()];
         let start = Barrier::new(2);
         std::thread::scope(|scope| {
             for user in users {
@@ -160,7 +168,7 @@ fn who_opens_while_the_last_leaves_has_a_segment_with_a_name_or_none() {
     let scratch = Scratch::new("late");
     let (mut came, mut missed) = (0, 0);
     for _ in 0..500 {
-        let last = scratch.create(GOES_WITH_LAST_USER);
+        let last = scratch.passing();
         let start = Barrier::new(2);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -184,7 +192,7 @@ fn who_opens_while_the_last_leaves_has_a_segment_with_a_name_or_none() {
 #[test]
 fn a_forked_child_leaves_its_parents_segment_alone() {
     let scratch = Scratch::new("fork");
-    let segment = scratch.create(GOES_WITH_LAST_USER);
+    let segment = scratch.passing();
     // SAFETY: the child only unmaps, makes system calls and ends.
     let child = unsafe { libc::fork() };
     if child == 0 {
@@ -204,7 +212,7 @@ fn a_forked_child_leaves_its_parents_segment_alone() {
 #[test]
 fn holes_are_filled_before_a_copied_segment_is_written_to() {
     let scratch = Scratch::new("holes");
-    drop(scratch.create(0));
+    drop(scratch.create());
     let bytes = fs::read(scratch.path()).unwrap();
     remove(&scratch.0).unwrap();
     fs::write(scratch.path(), &bytes[..4096]).unwrap();
@@ -219,7 +227,7 @@ fn an_impossible_size_is_refused_before_anything_is_made() {
     let scratch = Scratch::new("size");
     for total_size in [0, 4095, u64::MAX] {
         let header = Header { total_size, ..Header::default() };
-        let refused = Segment::create(&scratch.0, header, 0o600, |_, _| unreachable!());
+        let refused = Segment::create(&scratch.0, header, &Making::default(), |_, _| unreachable!());
         assert!(matches!(refused, Err(Error::Unfit { .. })));
     }
     assert!(!scratch.exists());

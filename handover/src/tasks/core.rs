@@ -162,8 +162,8 @@ impl Measures {
     }
 
     /// The header of a segment with these measures.
-    pub(super) fn header(&self, shape: &Shape, features: u32) -> Header {
-        self.slots.header(Kind::Tasks, features, self.blocks, shape, self.entries)
+    pub(super) fn header(&self, shape: &Shape) -> Header {
+        self.slots.header(Kind::Tasks, 0, self.blocks, shape, self.entries)
     }
 
     /// The measures that a segment's header names.

@@ -53,6 +53,7 @@ pub use self::submitter::{Draft, Submitter, TaskId, Ticket};
 pub use self::worker::{Lease, Worker};
 use crate::error::Error;
 use crate::message::{self, Shareable};
+use crate::places::ways_to_open;
 use crate::segment::{Place, Segment};
 
 /// A queue of tasks, between threads or processes. Made by [`Options`], or opened by name, path or file descriptor.
@@ -78,26 +79,10 @@ impl<M: Shareable + ?Sized> Tasks<M> {
         Ok(Tasks::over(Core::new(segment, measures)))
     }
 
-    /// Opens the task queue of that name.
-    pub fn open(name: &str) -> Result<Tasks<M>, Error> {
-        Self::in_segment(Segment::open(&Place::Named(name.into()))?)
-    }
+    ways_to_open!(Tasks, "the task queue");
 
-    /// Opens the task queue in that file.
-    pub fn open_at(path: impl AsRef<Path>) -> Result<Tasks<M>, Error> {
-        Self::in_segment(Segment::open(&Place::Path(path.as_ref().into()))?)
-    }
-
-    /// Opens the task queue behind a file descriptor that was inherited, or received over a Unix socket; see
-    /// [`share`](Self::share).
-    pub fn from_fd(descriptor: impl AsFd) -> Result<Tasks<M>, Error> {
-        Self::in_segment(Segment::from_fd(descriptor)?)
-    }
-
-    /// A file descriptor of the task queue's segment, to be handed to another process. It is closed by `exec`, unless
-    /// you clear that flag or hand it over as a standard stream.
-    pub fn share(&self) -> Result<OwnedFd, Error> {
-        self.core.segment.share()
+    fn segment(&self) -> &Segment {
+        &self.core.segment
     }
 
     /// Attaches a submitter.

@@ -8,7 +8,8 @@ use super::Tasks;
 use super::core::{Core, LEVELS, Measures, Settings, make};
 use crate::error::Error;
 use crate::message::{self, Shape, Shareable};
-use crate::segment::{self, GOES_WITH_LAST_USER, Place, Segment};
+use crate::places::ways_to_make;
+use crate::segment::{self, Making, Place, Segment};
 
 /// The settings of a new task queue.
 ///
@@ -36,8 +37,7 @@ pub struct Options {
     backoff: (Duration, Duration),
     tries: u8,
     weights: Option<[u32; LEVELS]>,
-    mode: u32,
-    goes_with_last_user: bool,
+    making: Making,
 }
 
 impl Default for Options {
@@ -63,8 +63,7 @@ impl Options {
             backoff: (Duration::from_millis(100), Duration::from_secs(60)),
             tries: 5,
             weights: None,
-            mode: 0o600,
-            goes_with_last_user: false,
+            making: Making::default(),
         }
     }
 
@@ -127,44 +126,12 @@ impl Options {
         self
     }
 
-    /// Who may open it, as file permissions. 0600, the user alone, where it is not named.
-    pub fn mode(mut self, mode: u32) -> Options {
-        self.mode = mode;
-        self
-    }
-
-    /// Removes it when the last process that has it open leaves.
-    pub fn goes_with_last_user(mut self) -> Options {
-        self.goes_with_last_user = true;
-        self
-    }
-
-    /// Creates a task queue of that name. Refused if there is something of that name already.
-    pub fn create<M: Shareable + ?Sized>(&self, name: &str) -> Result<Tasks<M>, Error> {
-        self.create_in(&Place::Named(name.into()))
-    }
-
-    /// Creates a task queue in a file of that path. Refused if there is something already.
-    pub fn create_at<M: Shareable + ?Sized>(&self, path: impl AsRef<Path>) -> Result<Tasks<M>, Error> {
-        self.create_in(&Place::Path(path.as_ref().into()))
-    }
-
-    /// Creates a task queue without a name: for threads, or to be handed to other processes by file descriptor; see
-    /// [`Tasks::share`].
-    pub fn anonymous<M: Shareable + ?Sized>(&self) -> Result<Tasks<M>, Error> {
-        self.create_in(&Place::Anonymous)
-    }
-
-    /// Opens the task queue of that name, or creates it. One that is there must be for the same type of task; how large
-    /// it is, and its other settings, stay as they are.
-    pub fn open_or_create<M: Shareable + ?Sized>(&self, name: &str) -> Result<Tasks<M>, Error> {
-        self.open_or_create_in(&Place::Named(name.into()))
-    }
-
-    /// Opens the task queue in that file, or creates it; as [`open_or_create`](Self::open_or_create).
-    pub fn open_or_create_at<M: Shareable + ?Sized>(&self, path: impl AsRef<Path>) -> Result<Tasks<M>, Error> {
-        self.open_or_create_in(&Place::Path(path.as_ref().into()))
-    }
+    ways_to_make!(
+        Tasks, "a task queue", "the task queue",
+        mode: "",
+        anonymous: ": for threads, or",
+        open_or_create: "must be for the same type of task; how large it is, and its other settings, stay as they are.",
+    );
 
     fn open_or_create_in<M: Shareable + ?Sized>(&self, place: &Place) -> Result<Tasks<M>, Error> {
         segment::open_or_create(place, Tasks::in_segment, || self.create_in(place))
@@ -195,14 +162,12 @@ impl Options {
     fn create_in<M: Shareable + ?Sized>(&self, place: &Place) -> Result<Tasks<M>, Error> {
         let shape = message::shape::<M>(self.message_max)?;
         let measures = self.measures(&shape)?;
-        let features = if self.goes_with_last_user { GOES_WITH_LAST_USER } else { 0 };
-        let header = measures.header(&shape, features);
         let init = |body: *mut u8, _| {
             // SAFETY: the body of a new segment with these measures, which nobody else can see yet.
             let settings = unsafe { make(body, &measures, self.capacity as u32) };
             self.fill_in(settings);
         };
-        let segment = Segment::create(place, header, self.mode, init)?;
+        let segment = Segment::create(place, measures.header(&shape), &self.making, init)?;
         Ok(Tasks::over(Core::new(segment, measures)))
     }
 

@@ -1,0 +1,81 @@
+//! The calls that make and open segments, which are the same for every kind: written once, and with each kind's own words.
+
+/// How it is made and where: of an `Options` with a field `making: Making`, whose `create_in` and `open_or_create_in` take
+/// a `Place`.
+macro_rules! ways_to_make {
+    (
+        $Handle:ident, $a:literal, $the:literal,
+        mode: $about_mode:literal,
+        anonymous: $about_anonymous:literal,
+        open_or_create: $about_open_or_create:literal $(,)?
+    ) => {
+        /// Who may open it, as file permissions. 0600, the user alone, where it is not named.
+        #[doc = $about_mode]
+        pub fn mode(mut self, mode: u32) -> Options {
+            self.making.mode = mode;
+            self
+        }
+
+        #[doc = concat!("Removes ", $the, " when the last process that has it open leaves. If all are killed at once, it")]
+        /// stays until the next one that opens it leaves.
+        pub fn goes_with_last_user(mut self) -> Options {
+            self.making.goes_with_last_user = true;
+            self
+        }
+
+        #[doc = concat!("Creates ", $a, " of that name. Refused if there is something of that name already.")]
+        pub fn create<M: Shareable + ?Sized>(&self, name: &str) -> Result<$Handle<M>, Error> {
+            self.create_in(&Place::Named(name.into()))
+        }
+
+        #[doc = concat!("Creates ", $a, " in a file of that path. Refused if there is something already.")]
+        pub fn create_at<M: Shareable + ?Sized>(&self, path: impl AsRef<Path>) -> Result<$Handle<M>, Error> {
+            self.create_in(&Place::Path(path.as_ref().into()))
+        }
+
+        #[doc = concat!("Creates ", $a, " without a name", $about_anonymous, " to be handed to other processes by file")]
+        #[doc = concat!("descriptor; see [`", stringify!($Handle), "::share`].")]
+        pub fn anonymous<M: Shareable + ?Sized>(&self) -> Result<$Handle<M>, Error> {
+            self.create_in(&Place::Anonymous)
+        }
+
+        #[doc = concat!("Opens ", $the, " of that name, or creates it. One that is there ", $about_open_or_create)]
+        pub fn open_or_create<M: Shareable + ?Sized>(&self, name: &str) -> Result<$Handle<M>, Error> {
+            self.open_or_create_in(&Place::Named(name.into()))
+        }
+
+        #[doc = concat!("Opens ", $the, " in that file, or creates it; as [`open_or_create`](Self::open_or_create).")]
+        pub fn open_or_create_at<M: Shareable + ?Sized>(&self, path: impl AsRef<Path>) -> Result<$Handle<M>, Error> {
+            self.open_or_create_in(&Place::Path(path.as_ref().into()))
+        }
+    };
+}
+
+/// How it is opened and handed on: of a handle with an `in_segment` that takes a `Segment`, and a `segment` that lends it.
+macro_rules! ways_to_open {
+    ($Handle:ident, $the:literal) => {
+        #[doc = concat!("Opens ", $the, " of that name.")]
+        pub fn open(name: &str) -> Result<$Handle<M>, Error> {
+            Self::in_segment(Segment::open(&Place::Named(name.into()))?)
+        }
+
+        #[doc = concat!("Opens ", $the, " in that file.")]
+        pub fn open_at(path: impl AsRef<Path>) -> Result<$Handle<M>, Error> {
+            Self::in_segment(Segment::open(&Place::Path(path.as_ref().into()))?)
+        }
+
+        #[doc = concat!("Opens ", $the, " behind a file descriptor that was inherited, or received over a Unix socket; see")]
+        /// [`share`](Self::share).
+        pub fn from_fd(descriptor: impl AsFd) -> Result<$Handle<M>, Error> {
+            Self::in_segment(Segment::from_fd(descriptor)?)
+        }
+
+        /// A file descriptor of its segment, to be handed to another process. It is closed by `exec`, unless you clear that
+        /// flag or hand it over as a standard stream.
+        pub fn share(&self) -> Result<OwnedFd, Error> {
+            self.segment().share()
+        }
+    };
+}
+
+pub(crate) use {ways_to_make, ways_to_open};
