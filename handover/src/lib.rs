@@ -65,7 +65,8 @@ pub use queue::{
 };
 pub use roster::{Counts, Member, Role};
 pub use segment::{
-    Kind, NamedSegment, ReadOnly, ReadOnlyMemory, ReadView, SharedMemory, View, Writable, kind, kind_at, segments,
+    Kind, NamedSegment, Placement, ReadOnly, ReadOnlyMemory, ReadView, SharedMemory, View, Writable, kind, kind_at,
+    placement, placement_at, segments,
 };
 pub use tasks::Tasks;
 /// The traits that make a type plain data, to derive.

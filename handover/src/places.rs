@@ -23,6 +23,21 @@ macro_rules! ways_to_make {
             self
         }
 
+        #[doc = concat!("Puts all of ", $the, "'s memory on that NUMA node, whoever uses it. Refused when it is created if the")]
+        /// node has no memory, or if the system does not tell nodes apart; and on a disk, which has no say in where its files
+        /// are in memory.
+        pub fn numa_node(mut self, node: u32) -> Options {
+            self.making.numa_node = Some(node);
+            self
+        }
+
+        /// Asks for huge pages, on which the processor finds its way about faster where memory is large. It is a wish: the system gives as many as it has, or none, and [`placement`](crate::placement) tells how many. Its
+        /// length is rounded up to whole ones, and to gather them takes time.
+        pub fn huge_pages(mut self) -> Options {
+            self.making.huge_pages = true;
+            self
+        }
+
         #[doc = concat!("Creates ", $a, " of that name. Refused if there is something of that name already.")]
         pub fn create<M: Shareable + ?Sized>(&self, name: &str) -> Result<$Handle<M>, Error> {
             self.create_in(&Place::Named(name.into()))

@@ -10,6 +10,7 @@ mod listing;
 mod making;
 mod memory;
 mod name;
+mod placement;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ pub use listing::{NamedSegment, kind, kind_at, segments};
 pub(crate) use making::Making;
 pub use memory::{ReadOnly, ReadOnlyMemory, ReadView, SharedMemory, View, Writable};
 pub(crate) use name::{Place, check as check_name};
+pub use placement::{Placement, placement, placement_at};
 
 use self::header::GOES_WITH_LAST_USER;
 use crate::Error;
@@ -56,7 +58,10 @@ impl Segment {
     ) -> Result<Segment, Error> {
         let features = if making.goes_with_last_user { GOES_WITH_LAST_USER } else { 0 };
         let header = Header { features: header.features | features, ..header }.sealed()?;
-        let bytes = header.total_size;
+        let bytes = if making.huge_pages { whole_huge_pages(header.total_size) } else { header.total_size };
+        if let Some(why) = making.numa_node.and_then(os::unfit_node) {
+            return Err(Error::Unfit { why: format!("{place}: {why}") });
+        }
         let path = place.file()?;
         let refuse = |refusal| refused(&place.to_string(), "create", bytes, refusal);
 
@@ -78,9 +83,20 @@ impl Segment {
         };
         let make = |file: BorrowedFd<'_>| {
             os::set_length(file, bytes)?;
-            os::reserve(file, bytes)?;
-            // Before the mode: it may be one that does not let even its owner open the file.
+            // Before the mode: it may be one that does not let even its owner open the file. And before the memory is
+            // reserved, which is when it is decided where that lies.
             let mapping = Mapping::new(file, bytes as usize, Access::ReadWrite)?;
+            if let Some(node) = making.numa_node {
+                stays_where_it_is_put(file)?;
+                mapping.bind(node)?;
+            }
+            if making.huge_pages {
+                mapping.wish_for_huge_pages();
+            }
+            os::reserve(file, bytes)?;
+            if making.huge_pages {
+                mapping.gather_on_huge_pages();
+            }
             match path {
                 Some(_) => os::set_mode(file, making.mode)?,
                 None => {
@@ -153,7 +169,7 @@ impl Segment {
         let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
         let missing = || Error::NotFound { place: place.to_string() };
 
-        let validate = |file: BorrowedFd<'_>| -> Result<Header, Error> {
+        let validate = |file: BorrowedFd<'_>| -> Result<(Header, u64), Error> {
             let mut beginning = [0; size_of::<Header>()];
             let facts = os::facts(file).map_err(refuse)?;
             let have = os::read_beginning(file, &mut beginning).map_err(refuse)?;
@@ -163,9 +179,9 @@ impl Segment {
                 os::reserve(file, header.total_size)
                     .map_err(|refusal| refused(&place.to_string(), "open", header.total_size, refusal))?;
             }
-            Ok(header)
+            Ok((header, mapped_length(&header, facts.length)))
         };
-        let header = lock_file.with_fd(validate).map_err(refuse)??;
+        let (header, length) = lock_file.with_fd(validate).map_err(refuse)??;
 
         if !be_present(&lock_file).map_err(|error| refuse(Refusal::Other(error)))? {
             return Err(missing());
@@ -176,9 +192,10 @@ impl Segment {
         if path.is_some() && names == 0 {
             return Err(missing());
         }
-        let length = header.total_size as usize; // validated: a mapping can have that many
-        let mapping =
-            lock_file.with_fd(|file| Mapping::new(file, length, access)).and_then(|result| result).map_err(refuse)?;
+        let mapping = lock_file
+            .with_fd(|file| Mapping::new(file, length as usize, access))
+            .and_then(|result| result)
+            .map_err(refuse)?;
         Ok(Segment { header, place, path, mapping, lock_file })
     }
 
@@ -216,7 +233,7 @@ impl Segment {
     }
 
     pub(crate) fn body_length(&self) -> usize {
-        self.mapping.length() - Header::BODY_OFFSET
+        self.header.total_size as usize - Header::BODY_OFFSET
     }
 
     /// An error unless the segment is of that kind.
@@ -273,6 +290,28 @@ impl Drop for Segment {
             let _ = self.leave(path);
         }
     }
+}
+
+/// So many bytes, and what is missing from the last huge page.
+fn whole_huge_pages(bytes: u64) -> u64 {
+    os::huge_page().and_then(|size| bytes.checked_next_multiple_of(size as u64)).unwrap_or(bytes)
+}
+
+/// How much of a file of that length is mapped: the segment, and if it was made for huge pages all of the last one, for
+/// without its end that would not be mapped as one. A mapping can have as many bytes as a valid header says; if not as many
+/// as are asked for here, the system refuses.
+fn mapped_length(header: &Header, file_length: u64) -> u64 {
+    let whole = whole_huge_pages(header.total_size);
+    if file_length >= whole { whole } else { header.total_size }
+}
+
+/// Refuses a file on a disk: it is in memory only for a time, and anew each time it is read.
+fn stays_where_it_is_put(file: BorrowedFd<'_>) -> Result<(), Refusal> {
+    if os::in_memory(file)? {
+        return Ok(());
+    }
+    let why = "a file on a disk lies on no NUMA node for good; leave the node out, or choose a place in memory (tmpfs, as /dev/shm is)";
+    Err(Refusal::Other(std::io::Error::new(std::io::ErrorKind::Unsupported, why)))
 }
 
 /// Takes the lock that every user has. False if somebody is about to remove the segment.

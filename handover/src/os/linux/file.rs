@@ -145,12 +145,17 @@ pub(crate) fn set_length(file: BorrowedFd<'_>, length: u64) -> Result<(), Refusa
     Ok(ftruncate(file, length)?)
 }
 
+/// Whether the file lies in memory, and not on a disk.
+pub(crate) fn in_memory(file: BorrowedFd<'_>) -> Result<bool, Refusal> {
+    const TMPFS: u64 = 0x0102_1994;
+    #[allow(clippy::unnecessary_cast)] // the field has other widths on other processors
+    Ok(fstatfs(file)?.f_type as u64 == TMPFS)
+}
+
 /// Sets memory or disk aside for the first `length` bytes, so that no write to them can fail later.
 pub(crate) fn reserve(file: BorrowedFd<'_>, length: u64) -> Result<(), Refusal> {
-    const TMPFS: u64 = 0x0102_1994;
     // In memory the kernel would take page after page, and end some process when there are no more.
-    #[allow(clippy::unnecessary_cast)] // the field has other widths on other processors
-    if fstatfs(file)?.f_type as u64 == TMPFS && available_memory().is_some_and(|available| length > available) {
+    if in_memory(file)? && available_memory().is_some_and(|available| length > available) {
         return Err(Refusal::NoRoom);
     }
     // A signal makes the kernel undo the call it interrupts. Small pieces get done even where a profiler's timer ticks.
@@ -170,11 +175,14 @@ pub(crate) fn reserve(file: BorrowedFd<'_>, length: u64) -> Result<(), Refusal> 
 /// What programs can still get, swap included, without ending others. None where the system does not say.
 fn available_memory() -> Option<u64> {
     let report = fs::read_to_string("/proc/meminfo").ok()?;
-    let field = |name: &str| -> Option<u64> {
-        let line = report.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
-    };
+    let field = |name| report.lines().find_map(|line| kilobytes(line, name));
     Some(field("MemAvailable")?.saturating_add(field("SwapFree").unwrap_or(0)))
+}
+
+/// The bytes that a line of the kernel's tells, if it is that field's: `MemFree:  1024 kB`.
+pub(super) fn kilobytes(line: &str, field: &str) -> Option<u64> {
+    let number = line.strip_prefix(field)?.strip_prefix(':')?.trim().strip_suffix("kB")?;
+    number.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// From now on nobody can cut the anonymous file off under those who have it mapped.
