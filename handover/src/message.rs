@@ -161,6 +161,13 @@ fn shape_of<T>(size: usize, align: usize, kind: &str) -> Shape {
     Shape { size, align, fingerprint, name }
 }
 
+/// The alignment of plain data as segments have it, the same for all processes that share one: where words of 64 bits are
+/// aligned to 4, as in some processes of 32 bits, and where they are aligned to 8. What may be made of such words is taken
+/// to be; that moves nothing, as its size is a multiple of 8 either way.
+fn align_for_all<T>() -> usize {
+    if align_of::<T>() == 4 && size_of::<T>().is_multiple_of(8) { 8 } else { align_of::<T>() }
+}
+
 impl<T: FromBytes + IntoBytes + Immutable + Send + 'static> Sealed for T {
     type Push<'a> = T;
     type Pop = T;
@@ -170,7 +177,7 @@ impl<T: FromBytes + IntoBytes + Immutable + Send + 'static> Sealed for T {
     type Opened = NonNull<T>;
 
     fn shape(_max: usize) -> Option<Shape> {
-        Some(shape_of::<T>(size_of::<T>(), align_of::<T>(), "plain"))
+        Some(shape_of::<T>(size_of::<T>(), align_for_all::<T>(), "plain"))
     }
 
     fn scratch(_max: usize) {}
@@ -592,6 +599,15 @@ mod tests {
     fn a_types_short_name_has_no_paths() {
         assert_eq!(short_name::<Option<std::string::String>>(), "Option<String>");
         assert_eq!(short_name::<[u8; 4]>(), "[u8; 4]");
+    }
+
+    #[test]
+    fn plain_data_has_one_alignment_for_processes_of_32_and_64_bits() {
+        fn align<T: Shareable>() -> usize {
+            T::shape(0).map_or(0, |shape| shape.align)
+        }
+        assert_eq!((align::<u64>(), align::<f64>(), align::<[i64; 3]>(), align::<[u32; 2]>()), (8, 8, 8, 8));
+        assert_eq!((align::<u32>(), align::<[u32; 3]>(), align::<u16>(), align::<[u8; 16]>()), (4, 4, 2, 1));
     }
 
     #[test]
