@@ -28,9 +28,6 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("this platform is not supported yet: Handover runs on Linux");
-
 mod blocking;
 pub mod broadcast;
 mod error;
