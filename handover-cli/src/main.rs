@@ -8,13 +8,16 @@ mod popping;
 mod pushing;
 mod screen;
 mod stream;
+mod system;
 mod target;
 mod trouble;
 mod units;
 mod view;
 mod work;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -97,6 +100,17 @@ enum Command {
         /// The demo's own process: this one ends with it.
         parent: i32,
     },
+    /// A command that ends with whoever started it.
+    #[command(hide = true, name = system::companion::BECOME)]
+    Become {
+        /// Who started it.
+        parent: i32,
+        /// The parent's descriptor to which it is written why it could not be.
+        refuses: i32,
+        program: PathBuf,
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -128,5 +142,8 @@ fn run(command: Command) -> Result<(), Trouble> {
         Command::Close(wanted) => manage::close(&wanted),
         Command::Rm(wanted) => manage::rm(&wanted),
         Command::DemoProcess { role, number, parent } => demo::play(role, number, parent),
+        Command::Become { parent, refuses, program, command } => {
+            Ok(system::companion::become_command(parent, refuses, &program, &command)?)
+        }
     }
 }

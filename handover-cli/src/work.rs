@@ -4,9 +4,9 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -16,6 +16,7 @@ use handover::Error;
 use handover::tasks::{Lease, Worker};
 
 use crate::interrupt::{Interrupt, LOOK};
+use crate::system::companion::Companion;
 use crate::target::Target;
 use crate::trouble::Trouble;
 
@@ -36,8 +37,8 @@ The command has the task on its standard input, its number in HANDOVER_TASK, and
 ends with exit status 0 the task is done; else it has failed, and is tried again later or becomes a dead letter.
 
 It works until the queue is closed and nothing is left. SIGTERM and Ctrl-C let the tasks in work be finished, and then it
-leaves; a second one ends it at once. If it is killed, another worker has its tasks within milliseconds, though the
-commands that it ran may still be at them.
+leaves; a second one ends it at once. However it ends, the commands that it still runs are killed with it (what these
+have started in turn is theirs to end), and another worker has their tasks within milliseconds.
 
 Examples:
   handover work jobs -- sh -c 'read file && gzip \"$file\"'
@@ -56,7 +57,12 @@ pub(crate) fn work(wanted: &Work) -> Result<(), Trouble> {
     let (interrupt, leave, program) = (&interrupt, &leave, program.as_path());
     let one = |worker: &Worker<[u8]>| {
         let stop = || interrupt.asked() || leave.load(Relaxed);
-        let result = until_stopped(worker, &stop, |lease| run(program, &wanted.command, lease));
+        let result = until_stopped(worker, &stop, |lease| {
+            run(program, &wanted.command, lease).map_err(|error| {
+                let program = program.display();
+                Trouble::Failed(format!("{program} can't be run: {error}; its task was given back"))
+            })
+        });
         if result.is_err() {
             leave.store(true, Relaxed);
         }
@@ -79,7 +85,7 @@ type Said = Result<(), String>;
 fn until_stopped(
     worker: &Worker<[u8]>,
     stop: &dyn Fn() -> bool,
-    run: impl Fn(&Lease<'_, [u8]>) -> io::Result<Said>,
+    run: impl Fn(&Lease<'_, [u8]>) -> Result<Said, Trouble>,
 ) -> Result<(), Trouble> {
     while !stop() {
         let lease = match worker.take_timeout(LOOK) {
@@ -113,26 +119,21 @@ fn tell(what: &str) {
 }
 
 fn run(program: &Path, command: &[OsString], lease: &Lease<'_, [u8]>) -> io::Result<Said> {
-    let mut child = Command::new(program)
-        .arg0(&command[0])
-        .args(&command[1..])
-        .env("HANDOVER_TASK", lease.id().to_string())
-        .env("HANDOVER_TRY", lease.tries().to_string())
-        .stdin(Stdio::piped())
-        // Ctrl-C goes to the terminal's foreground: the task in work is to be finished.
-        .process_group(0)
-        .spawn()?;
-    let mut input = child.stdin.take().expect("piped");
+    let (task, tries) = (lease.id().to_string(), lease.tries().to_string());
+    // This thread ends after it: it waits below.
+    let mut companion = Companion::start(program, command, |started| {
+        started.env("HANDOVER_TASK", task).env("HANDOVER_TRY", tries).stdin(Stdio::piped())
+    })?;
+    let mut input = companion.input().expect("piped");
     match input.write_all(lease.task()) {
         // It need not read its task.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let _ = child.kill();
-            let _ = child.wait();
+            companion.kill();
             return Err(error);
         }
         _ => drop(input),
     }
-    let status = child.wait()?;
+    let status = companion.wait()?;
     Ok(if status.success() { Ok(()) } else { Err(ended(status)) })
 }
 

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process;
 
@@ -29,11 +30,18 @@ impl Folder {
 }
 
 impl Folder {
-    /// Ends the command that a worker left behind: it waits for the file `go`, and its process id is in `started`.
-    fn end_what_was_left(&self) {
-        fs::write(self.path("go"), "").unwrap();
-        let pid = self.read("started");
-        eventually("the command to end", || !fs::exists(format!("/proc/{}", pid.trim())).unwrap());
+    /// A command that waits for the file `go`, with its process id in `started`.
+    fn waiting(&self) -> String {
+        let (started, go) = (self.path("started"), self.path("go"));
+        format!("echo $$ >> {started}; until [ -e {go} -o ! -d $(dirname {go}) ]; do sleep 0.01; done")
+    }
+
+    /// The commands that wait end, though nobody told them to.
+    fn commands_end(&self) {
+        assert!(!fs::exists(self.path("go")).unwrap());
+        for pid in self.read("started").lines() {
+            eventually("the command to end", || !fs::exists(format!("/proc/{pid}")).unwrap());
+        }
     }
 }
 
@@ -139,9 +147,7 @@ fn whoever_is_asked_to_end_finishes_the_task_in_work_and_leaves() {
 fn whoever_is_asked_twice_ends_at_once() {
     let name = with("1\n", &[]);
     let folder = Folder::new("twice");
-    let (started, go) = (folder.path("started"), folder.path("go"));
-    let command = format!("echo $$ > {started}; until [ -e {go} -o ! -d $(dirname {go}) ]; do sleep 0.01; done");
-    let mut work = Running::start(&["work", &name, "--", "sh", "-c", &command]);
+    let mut work = Running::start(&["work", &name, "--", "sh", "-c", &folder.waiting()]);
     eventually("it to work", || folder.read("started").ends_with('\n'));
     common::signal(work.child(), Signal::INT);
     std::thread::sleep(std::time::Duration::from_millis(100));
@@ -149,7 +155,7 @@ fn whoever_is_asked_twice_ends_at_once() {
     common::signal(work.child(), Signal::INT);
     assert_eq!(work.child().wait().unwrap().code(), Some(130));
     assert_eq!(well(&["pop", &name, "--timeout", "10s"]), "1\n");
-    folder.end_what_was_left();
+    folder.commands_end();
 }
 
 #[test]
@@ -164,16 +170,51 @@ fn a_worker_that_waits_leaves_when_asked() {
 fn the_task_of_a_killed_worker_is_another_ones() {
     let name = with("precious", &[]);
     let folder = Folder::new("killed");
-    let (started, go) = (folder.path("started"), folder.path("go"));
-    let command = format!("echo $$ > {started}; until [ -e {go} -o ! -d $(dirname {go}) ]; do sleep 0.01; done");
-    let mut work = Running::start(&["work", &name, "--", "sh", "-c", &command]);
+    let mut work = Running::start(&["work", &name, "--", "sh", "-c", &folder.waiting()]);
     eventually("it to work", || folder.read("started").ends_with('\n'));
     common::signal(work.child(), Signal::KILL);
     work.child().wait().unwrap();
     well(&["close", &name]);
     assert_eq!(well(&["work", &name, "--", "sh", "-c", "cat; echo \", try $HANDOVER_TRY\""]), "precious, try 2\n");
     assert_eq!(name.stat("redelivered"), 1);
-    folder.end_what_was_left();
+    folder.commands_end();
+}
+
+#[test]
+fn the_commands_of_a_killed_worker_end_with_it() {
+    let name = with("1\n2\n3\n", &[]);
+    let folder = Folder::new("companions");
+    let mut work = Running::start(&["work", &name, "--jobs", "3", "--", "sh", "-c", &folder.waiting()]);
+    eventually("three to be worked on", || folder.read("started").lines().count() == 3);
+    common::signal(work.child(), Signal::KILL);
+    work.child().wait().unwrap();
+    folder.commands_end();
+}
+
+#[test]
+fn a_command_that_can_not_be_run_after_all_gives_its_task_back() {
+    let name = with("x", &[]);
+    let folder = Folder::new("no-program");
+    let path = folder.path("script");
+    fs::write(&path, "#!/no/such/interpreter\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = run(&["work", &name, "--", &path]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.ends_with(&format!(
+            "{path} can't be run: No such file or directory (os error 2); its task was given back\n"
+        )),
+        "{said}"
+    );
+    assert_eq!((name.stat("failed"), name.stat("redelivered")), (0, 1));
+}
+
+#[test]
+fn a_command_is_called_as_it_was_named() {
+    let name = with("x", &[]);
+    well(&["close", &name]);
+    assert_eq!(well(&["work", &name, "--", "sh", "-c", "echo $0 $1 $2", "--help", "-x", ""]), "--help -x\n");
 }
 
 #[test]

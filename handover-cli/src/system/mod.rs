@@ -1,0 +1,3 @@
+//! What the command asks of the system beyond the standard library. Few things, each in a file that knows nothing else.
+
+pub(crate) mod companion;
