@@ -3,6 +3,7 @@
 mod demo;
 mod interrupt;
 mod manage;
+mod manual;
 mod patience;
 mod popping;
 mod pushing;
@@ -83,6 +84,12 @@ enum Command {
     /// Show messages or tasks that wait, without taking them.
     #[command(after_help = help(view::PEEK_EXAMPLE))]
     Peek(view::Peek),
+    /// Show the dead letters of a task queue, requeue or purge them.
+    #[command(after_help = help(view::LETTERS_EXAMPLE))]
+    Letters(view::Letters),
+    /// Take a task out that nobody works on yet.
+    #[command(after_help = help(view::CANCEL_EXAMPLE))]
+    Cancel(view::Cancel),
     /// Let a queue hold more messages or fewer, while it is used.
     #[command(after_help = help(manage::RESIZE_EXAMPLE))]
     Resize(manage::Resize),
@@ -92,6 +99,12 @@ enum Command {
     /// Remove a queue, a broadcast or a task queue.
     #[command(after_help = help(manage::RM_EXAMPLE))]
     Rm(manage::Rm),
+    /// Print a script by which a shell completes this command.
+    #[command(after_help = help(manual::COMPLETIONS_EXAMPLE))]
+    Completions(manual::Completions),
+    /// Print the manual.
+    #[command(after_help = help(manual::MAN_EXAMPLE))]
+    Man(manual::Pages),
     /// One process of the demo.
     #[command(hide = true)]
     DemoProcess {
@@ -138,9 +151,13 @@ fn run(command: Command) -> Result<(), Trouble> {
         Command::Ls(wanted) => view::ls(&wanted),
         Command::Stat(wanted) => view::stat(&wanted),
         Command::Peek(wanted) => view::peek(&wanted),
+        Command::Letters(wanted) => view::letters(&wanted),
+        Command::Cancel(wanted) => view::cancel(&wanted),
         Command::Resize(wanted) => manage::resize(&wanted),
         Command::Close(wanted) => manage::close(&wanted),
         Command::Rm(wanted) => manage::rm(&wanted),
+        Command::Completions(wanted) => manual::completions::<Arguments>(&wanted),
+        Command::Man(wanted) => manual::man::<Arguments>(&wanted),
         Command::DemoProcess { role, number, parent } => demo::play(role, number, parent),
         Command::Become { parent, refuses, program, command } => {
             Ok(system::companion::become_command(parent, refuses, &program, &command)?)

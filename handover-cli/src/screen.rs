@@ -20,8 +20,7 @@ impl Screen {
     /// A line that stays.
     pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
         self.wipe()?;
-        writeln!(self.out, "{text}")?;
-        self.out.flush()
+        writeln!(self.out, "{text}").and_then(|()| self.out.flush()).map_err(untaken)
     }
 
     /// How things stand now: on a terminal the next one takes its place.
@@ -49,6 +48,11 @@ impl Drop for Screen {
         // The prompt comes next. Who can't be written to any more sees neither.
         let _ = self.wipe().and_then(|()| self.out.flush());
     }
+}
+
+/// Why standard output took nothing, of the same kind as it was.
+pub(crate) fn untaken(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("standard output takes nothing: {error}"))
 }
 
 /// A number with its thousands apart: `12,345,678`.

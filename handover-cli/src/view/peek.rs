@@ -34,10 +34,10 @@ Examples:
   handover peek jobs --json | jq -r '.[].text'";
 
 /// A message as it is shown.
-struct Shown {
+pub(super) struct Shown {
     /// What is told of it besides.
-    facts: Facts,
-    bytes: Vec<u8>,
+    pub(super) facts: Facts,
+    pub(super) bytes: Vec<u8>,
 }
 
 pub(crate) fn peek(wanted: &Peek) -> Result<(), Trouble> {
@@ -91,7 +91,7 @@ fn of_tasks(task: tasks::Peeked) -> Shown {
 }
 
 impl Shown {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let hex: String = self.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let facts = self.facts.json();
         let Value::Object(mut all) = facts else { unreachable!("facts are an object") };
@@ -102,7 +102,7 @@ impl Shown {
     }
 
     /// All of it on one line, whatever is in it.
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         self.headed(plainly(&self.bytes))
     }
 
@@ -112,7 +112,7 @@ impl Shown {
         if facts.is_empty() { text } else { format!("{facts}  {text}") }
     }
 
-    fn dump(&self) -> String {
+    pub(super) fn dump(&self) -> String {
         let mut text = self.headed(format!("{} bytes", self.bytes.len()));
         for (row, bytes) in self.bytes.chunks(16).enumerate() {
             let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -124,7 +124,7 @@ impl Shown {
 }
 
 /// As text, with what a terminal would do something with, and what is no text, written out.
-fn plainly(bytes: &[u8]) -> String {
+pub(super) fn plainly(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
