@@ -1143,3 +1143,18 @@ fn a_task_that_can_not_be_decoded_is_given_back_and_becomes_a_dead_letter_that_c
     assert!(panicked.is_err());
     assert_eq!(tasks.report().leased, 0);
 }
+
+#[test]
+fn each_worker_tells_what_was_done_under_its_number() {
+    let tasks = Options::new().anonymous::<u64>().unwrap();
+    let (submitter, workers) = (tasks.submitter().unwrap(), [tasks.worker().unwrap(), tasks.worker().unwrap()]);
+    submitter.submit_batch(0..10).unwrap();
+    for (worker, count) in workers.iter().zip([2, 5]) {
+        for _ in 0..count {
+            worker.take().unwrap().done().unwrap();
+        }
+    }
+    workers[1].take().unwrap().fail("no").unwrap();
+    let told: Vec<_> = tasks.report().workers.iter().map(|told| (told.taken, told.done, told.failed)).collect();
+    assert_eq!(told, [(2, 2, 0), (6, 5, 1)]);
+}

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::gate::{Limit, Rhythm, Wait};
 use crate::message::Shareable;
 use crate::os;
+use crate::ring::Owner;
 use crate::roster::Role;
 use crate::segment::{Place, Segment};
 
@@ -85,6 +86,13 @@ pub struct WorkerReport {
     pub alive: bool,
     /// What it works on.
     pub leases: Vec<Leased>,
+    /// Times a task was taken under its number, by it and by those who had that number before: two looks tell how fast
+    /// it is.
+    pub taken: u64,
+    /// Tasks done under its number, as above.
+    pub done: u64,
+    /// Times it was said under its number that a task had failed, as above.
+    pub failed: u64,
 }
 
 /// A task that is worked on.
@@ -146,11 +154,17 @@ fn report(core: &Core) -> Report {
     let (settings, now) = (core.settings(), os::now());
     let members = core.members();
     let (workers, submitters): (Vec<_>, Vec<_>) = members.iter().partition(|member| member.role == Role::Consumer);
-    let worker = |member: &&crate::roster::Member| WorkerReport {
-        number: member.number,
-        pid: member.pid,
-        alive: member.alive,
-        leases: Vec::new(),
+    let worker = |member: &&crate::roster::Member| {
+        let desk = core.desk(Owner(member.number as u16));
+        WorkerReport {
+            number: member.number,
+            pid: member.pid,
+            alive: member.alive,
+            leases: Vec::new(),
+            taken: desk.taken.load(Relaxed),
+            done: desk.done.load(Relaxed),
+            failed: desk.failed.load(Relaxed),
+        }
     };
     let mut report = Report {
         capacity: settings.capacity.load(Relaxed) as usize,
