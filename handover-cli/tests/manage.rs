@@ -182,7 +182,7 @@ fn what_is_not_understood_is_told_with_exit_status_2() {
         &["work", &name, "--jobs", "0", "--", "true"],
         &["resize", &name],
         &["resize", &name, "5", "--wait", "--refuse"],
-        &["peek", &name],
+        &["peek", &name, "--hex", "--json"],
     ] {
         let output = run(arguments);
         let said = text(&output.stderr);

@@ -150,7 +150,9 @@ fn whoever_is_asked_twice_ends_at_once() {
     let mut work = Running::start(&["work", &name, "--", "sh", "-c", &folder.waiting()]);
     eventually("it to work", || folder.read("started").ends_with('\n'));
     common::signal(work.child(), Signal::INT);
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    // `timeout` and its like signal the process, and then all of its group: that is one request.
+    common::signal(work.child(), Signal::TERM);
+    std::thread::sleep(std::time::Duration::from_millis(150));
     assert!(work.child().try_wait().unwrap().is_none());
     common::signal(work.child(), Signal::INT);
     assert_eq!(work.child().wait().unwrap().code(), Some(130));

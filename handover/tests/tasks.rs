@@ -57,7 +57,7 @@ fn child() {
             let worker = tasks.worker().expect("room for one");
             let done = worker.run(|lease| {
                 say(&format!("took {}", lease.task()));
-                thread::sleep(Duration::from_millis(300));
+                thread::sleep(Duration::from_millis(600));
                 Ok::<(), String>(())
             });
             say(&format!("left after {}", done.expect("no fault")));
@@ -629,8 +629,10 @@ fn the_first_signal_ends_a_worker_after_its_task_and_the_second_hands_the_task_o
         submitter.submit(3).expect("room");
         let mut child = Child::start(&format!("work-slowly {}", &*name));
         assert_eq!(child.hear(), "took 3");
+        // `timeout` and its like signal the process, and then all of its group: that is one request.
         child.signal(signal);
-        thread::sleep(Duration::from_millis(20));
+        child.signal(libc::SIGTERM);
+        thread::sleep(Duration::from_millis(120));
         child.signal(signal);
         let start = Instant::now();
         let lease = worker.take().expect("handed over");

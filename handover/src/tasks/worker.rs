@@ -284,8 +284,8 @@ impl<M: Shareable + ?Sized> Worker<M> {
     }
 
     /// Works until the queue is closed and drained, or the process is asked to end by SIGTERM or SIGINT: then the task
-    /// in work is finished, and no other is taken. A second signal ends the process, as it would without: then the
-    /// task is another worker's at once.
+    /// in work is finished, and no other is taken. A second signal, a tenth of a second later or more, ends the
+    /// process, as it would without: then the task is another worker's at once.
     ///
     /// `work` is called with each lease. If it returns an error the task has failed; if it panics the task is given
     /// back. Returns how many tasks were done; those that failed are not counted.

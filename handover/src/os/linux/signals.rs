@@ -2,18 +2,24 @@
 
 use std::io;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{MutexGuard, PoisonError};
 
+use super::clock::now;
+
 const ASKING: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
 
-/// How often the process was asked since somebody began to listen.
-static ASKED: AtomicU32 = AtomicU32::new(0);
+/// When the process was first asked since somebody began to listen, in nanoseconds; 0 if it was not.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+/// Signals so close together are one request: whoever ends a process and its group signals that process twice, and no
+/// person is so fast.
+const ONE_REQUEST: u64 = 100_000_000;
 /// Who listens, and what was done with the signals before.
 static LISTENING: Mutex<(u32, Vec<libc::sigaction>)> = Mutex::new((0, Vec::new()));
 
-/// As long as it lives, the first SIGTERM or SIGINT is only noted; the next ends the process, as it would without.
+/// As long as it lives, the first SIGTERM or SIGINT is only noted; one that comes later than at once ends the process, as
+/// it would without.
 pub(crate) struct Signals {
     /// None but itself makes one.
     _private: (),
@@ -21,7 +27,9 @@ pub(crate) struct Signals {
 
 /// Nothing here but what may be done between any two instructions.
 extern "C" fn note(signal: libc::c_int) {
-    if ASKED.fetch_add(1, Relaxed) > 0 {
+    // It is a system call that may be made in a handler, or none at all.
+    let now = now();
+    if ASKED.compare_exchange(0, now, Relaxed, Relaxed).is_err_and(|first| now.saturating_sub(first) > ONE_REQUEST) {
         // SAFETY: both may be called in a handler. The signal is blocked in it, and comes as soon as it returns.
         unsafe {
             libc::signal(signal, libc::SIG_DFL);
