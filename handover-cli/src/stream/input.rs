@@ -1,13 +1,10 @@
 //! Messages from standard input.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::AsFd;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
 use super::Framing;
 use crate::interrupt::{Interrupt, LOOK};
+use crate::system::standard;
 use crate::trouble::Trouble;
 
 pub(crate) struct Input<R: Read> {
@@ -67,22 +64,12 @@ pub(crate) struct Interruptible(Interrupt);
 impl Read for Interruptible {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let input = io::stdin();
-        let time = Timespec { tv_sec: 0, tv_nsec: LOOK.as_nanos() as _ };
-        loop {
-            if self.0.asked() {
-                return Ok(0);
-            }
-            let descriptor = input.as_fd();
-            match poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&time)) {
-                Ok(0) | Err(Errno::INTR) => continue,
-                Ok(_) => {}
-                Err(error) => return Err(error.into()),
-            }
-            match rustix::io::read(descriptor, &mut *buffer) {
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                other => return Ok(other?),
+        while !self.0.asked() {
+            if let Some(count) = standard::read(&input, buffer, LOOK)? {
+                return Ok(count);
             }
         }
+        Ok(0)
     }
 }
 

@@ -1,17 +1,11 @@
 //! Messages to standard output.
 
 use std::io::{self, Stdout};
-use std::os::fd::AsFd;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 
 use super::Framing;
 use crate::interrupt::{Interrupt, LOOK};
+use crate::system::standard;
 use crate::trouble::Trouble;
-
-/// What a pipe takes without blocking once it says that it takes anything.
-const PIECE: usize = 4096;
 
 /// Standard output, written without ever being stuck in it. Nothing is kept back: what was written is the reader's.
 pub(crate) struct Output {
@@ -45,13 +39,9 @@ impl Output {
             if self.interrupt.asked() {
                 return Err(Trouble::Interrupted(standing));
             }
-            if !self.takes(LOOK.as_nanos() as i64)? {
-                continue;
-            }
-            match rustix::io::write(&self.out, &rest[..rest.len().min(PIECE)]) {
+            match standard::write(&self.out, rest, LOOK) {
                 Ok(written) => rest = &rest[written..],
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(Errno::PIPE) => return Err(Errno::PIPE.into()),
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(error.into()),
                 Err(error) => {
                     let why = format!("standard output takes nothing: {error}; what was not written is still there");
                     return Err(Trouble::Failed(why));
@@ -63,22 +53,6 @@ impl Output {
 
     /// Fails if whoever read has gone: it would be found out by the next message only, and none may come.
     pub(crate) fn look(&self) -> Result<(), Trouble> {
-        self.takes(0).map(drop)
-    }
-
-    /// Whether it takes something, within so many nanoseconds.
-    fn takes(&self, time: i64) -> Result<bool, Trouble> {
-        let time = Timespec { tv_sec: 0, tv_nsec: time as _ };
-        let descriptor = self.out.as_fd();
-        let mut asked = [PollFd::new(&descriptor, PollFlags::OUT)];
-        match poll(&mut asked, Some(&time)) {
-            Err(Errno::INTR) => return Ok(false),
-            other => other?,
-        };
-        let told = asked[0].revents();
-        if told.contains(PollFlags::ERR) {
-            return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
-        }
-        Ok(!told.is_empty())
+        Ok(standard::is_read(&self.out)?)
     }
 }
