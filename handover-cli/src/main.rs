@@ -2,6 +2,7 @@
 
 mod demo;
 mod interrupt;
+mod load;
 mod manage;
 mod manual;
 mod patience;
@@ -75,6 +76,12 @@ enum Command {
     /// Run a command for each task.
     #[command(after_help = help(work::EXAMPLE))]
     Work(work::Work),
+    /// Make messages at a pace, and tell how fast they are taken in.
+    #[command(after_help = help(load::PRODUCE_EXAMPLE))]
+    Produce(load::Produce),
+    /// Take such messages, tell how long they took, and whether all came.
+    #[command(after_help = help(load::CONSUME_EXAMPLE))]
+    Consume(load::Consume),
     /// List the queues, broadcasts and task queues of this machine that have names.
     #[command(visible_alias = "list", after_help = help(view::LS_EXAMPLE))]
     Ls(view::Ls),
@@ -148,6 +155,8 @@ fn run(command: Command) -> Result<(), Trouble> {
         Command::Publish(wanted) => pushing::publish(&wanted),
         Command::Subscribe(wanted) => popping::subscribe(&wanted),
         Command::Work(wanted) => work::work(&wanted),
+        Command::Produce(wanted) => load::produce(&wanted),
+        Command::Consume(wanted) => load::consume(&wanted),
         Command::Ls(wanted) => view::ls(&wanted),
         Command::Stat(wanted) => view::stat(&wanted),
         Command::Peek(wanted) => view::peek(&wanted),

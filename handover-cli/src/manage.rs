@@ -124,10 +124,7 @@ fn make(wanted: &Create) -> Result<(), Error> {
             if wanted.consumers == Some(Crowd::One) {
                 options = options.one_consumer();
             }
-            match &target {
-                Target::Name(name) => options.create::<[u8]>(name).map(drop),
-                Target::File(path) => options.create_at::<[u8]>(path).map(drop),
-            }?;
+            target.create(&options)?;
         }
         Made::Broadcast => {
             let options = broadcast::Options::new(capacity).message_max(wanted.message_size).readers(wanted.members);

@@ -8,7 +8,7 @@ use handover::{Error, Kind};
 
 use crate::interrupt::Interrupt;
 use crate::patience::{Patience, patiently};
-use crate::stream::{Framing, Output};
+use crate::stream::{Framing, Output, look};
 use crate::target::Target;
 use crate::trouble::Trouble;
 
@@ -52,7 +52,7 @@ pub(crate) fn pop(wanted: &Pop) -> Result<(), Trouble> {
         let worker = target.tasks()?.worker()?;
         return until_enough(number, || {
             patiently(wanted.patience, &interrupt, STANDING, |time| {
-                output.look()?;
+                look()?;
                 let lease = worker.take_timeout(time)?;
                 output.write(lease.task(), STANDING)?;
                 lease.done()?;
@@ -63,7 +63,7 @@ pub(crate) fn pop(wanted: &Pop) -> Result<(), Trouble> {
     let mut consumer = target.queue()?.consumer()?;
     until_enough(number, || {
         patiently(wanted.patience, &interrupt, STANDING, |time| {
-            output.look()?;
+            look()?;
             // Held, and given back if it can't be written.
             let received = consumer.receive_timeout(time)?;
             output.write(&received, STANDING)?;
@@ -126,7 +126,7 @@ pub(crate) fn subscribe(wanted: &Subscribe) -> Result<(), Trouble> {
     let mut reader = wanted.name.broadcast()?.reader(start)?;
     until_enough(wanted.n, || {
         patiently(wanted.patience, &interrupt, STANDING, |time| {
-            output.look()?;
+            look()?;
             match reader.next_timeout(time) {
                 Err(Error::Missed { count }) => {
                     // Nobody may be there to read it.

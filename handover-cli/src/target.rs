@@ -58,6 +58,14 @@ impl Target {
         }
     }
 
+    /// Makes a queue of bytes.
+    pub(crate) fn create(&self, options: &handover::Options) -> Result<(), Error> {
+        match self {
+            Target::Name(name) => options.create::<[u8]>(name).map(drop),
+            Target::File(path) => options.create_at::<[u8]>(path).map(drop),
+        }
+    }
+
     pub(crate) fn remove(&self) -> Result<(), Error> {
         match self {
             Target::Name(name) => handover::remove(name),

@@ -21,6 +21,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use self::ledger::{CONSUMERS, KILLS, Ledger, Message, Order, PRODUCERS, State, WORKERS};
 use crate::screen::{Screen, grouped};
+use crate::system::clock;
 use crate::trouble::Trouble;
 
 pub(crate) use self::worker::play;
@@ -289,7 +290,7 @@ impl Demo {
     fn kill(&mut self, victim: usize, how: &str) -> Result<(), Trouble> {
         // The clock is read before the kill, and told to the others after it: so no message that got through before
         // counts, and the time shown is never too short.
-        let time = worker::now();
+        let time = clock::now();
         self.crew[victim].child.kill()?;
         let kill = self.kills;
         self.kills += 1;

@@ -9,20 +9,14 @@ use std::time::Duration;
 
 use handover::{Error, Queue, SharedMemory};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::Part;
 use super::ledger::{KILLS, Ledger, Line, Message, Order, PRODUCERS, State, add};
+use crate::system::clock;
 use crate::trouble::Trouble;
 
 /// The longest that a consumer waits before it looks at its orders again.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// Nanoseconds of the clock that all processes of the machine share.
-pub(super) fn now() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
 
 /// Pushes, or receives, until the queue is closed.
 pub(crate) fn play(part: Part, number: usize, parent: i32) -> Result<(), Trouble> {
@@ -94,7 +88,7 @@ fn consume(queue: &Queue<Message>, ledger: &Ledger, number: usize) -> Result<(),
             Err(error) => return Err(error.into()),
         };
         if ledger.kills().load(Relaxed) != kills {
-            let time = now();
+            let time = clock::now();
             let seen = ledger.kills().load(Acquire);
             for kill in kills..seen.min(KILLS as u64) {
                 line.through(kill as usize).store(time, Release);

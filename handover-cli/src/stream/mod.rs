@@ -6,7 +6,7 @@ mod output;
 use clap::Args;
 
 pub(crate) use input::Input;
-pub(crate) use output::Output;
+pub(crate) use output::{Output, look};
 
 /// Where a message ends and the next begins.
 #[derive(Args, Clone, Copy, Debug)]

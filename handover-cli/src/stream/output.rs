@@ -50,9 +50,10 @@ impl Output {
         }
         Ok(())
     }
+}
 
-    /// Fails if whoever read has gone: it would be found out by the next message only, and none may come.
-    pub(crate) fn look(&self) -> Result<(), Trouble> {
-        Ok(standard::is_read(&self.out)?)
-    }
+/// Fails if whoever reads standard output has gone: it would be found out by what is written next only, and that may be
+/// nothing.
+pub(crate) fn look() -> Result<(), Trouble> {
+    Ok(standard::is_read(&io::stdout())?)
 }

@@ -1,4 +1,5 @@
 //! What the command asks of the system beyond the standard library. Few things, each in a file that knows nothing else.
 
+pub(crate) mod clock;
 pub(crate) mod companion;
 pub(crate) mod standard;

@@ -6,28 +6,28 @@ use serde_json::{Map, Value, json};
 
 /// Facts in the order in which people read them, and then lists of things of which the same is told.
 #[derive(Default)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     facts: Vec<(&'static str, Value)>,
     lists: Vec<(&'static str, Vec<Facts>)>,
 }
 
 impl Facts {
-    pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Facts {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Facts {
         self.facts.push((name, value.into()));
         self
     }
 
     /// In seconds.
-    pub(super) fn with_time(self, name: &'static str, time: Option<Duration>) -> Facts {
+    pub(crate) fn with_time(self, name: &'static str, time: Option<Duration>) -> Facts {
         self.with(name, time.map(|time| time.as_secs_f64()))
     }
 
-    pub(super) fn list(mut self, name: &'static str, of: impl IntoIterator<Item = Facts>) -> Facts {
+    pub(crate) fn list(mut self, name: &'static str, of: impl IntoIterator<Item = Facts>) -> Facts {
         self.lists.push((name, of.into_iter().collect()));
         self
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let facts = self.facts.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let lists = self.lists.iter().map(|(name, list)| {
             let list: Vec<Value> = list.iter().map(Facts::json).collect();
@@ -42,7 +42,7 @@ impl Facts {
     }
 
     /// A line for each fact, then a table for each list that has something in it.
-    pub(super) fn lines(&self) -> String {
+    pub(crate) fn lines(&self) -> String {
         let rows: Vec<Vec<String>> = self.facts.iter().map(|(name, value)| vec![told(name), shown(value)]).collect();
         let mut text = aligned(&rows);
         for (name, list) in &self.lists {
@@ -77,7 +77,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// With three digits or so, in the unit that fits.
-fn time(time: Duration) -> String {
+pub(crate) fn time(time: Duration) -> String {
     let nanoseconds = time.as_nanos();
     match nanoseconds {
         0..1_000 => format!("{nanoseconds} ns"),

@@ -1,6 +1,6 @@
 //! What is there: `ls`, `stat`, `peek` and `letters`.
 
-mod facts;
+pub(crate) mod facts;
 mod letters;
 mod list;
 mod one;
