@@ -8,7 +8,7 @@ use handover::{Error, Kind};
 
 use crate::interrupt::Interrupt;
 use crate::patience::{Patience, patiently};
-use crate::stream::{Framing, Output, look};
+use crate::stream::{Framing, Output, Progress, look};
 use crate::target::Target;
 use crate::trouble::Trouble;
 
@@ -76,10 +76,16 @@ pub(crate) fn pop(wanted: &Pop) -> Result<(), Trouble> {
 /// Without a number, to be closed is the end. `next` says whether a message was printed.
 fn until_enough(number: Option<u64>, mut next: impl FnMut() -> Result<bool, Trouble>) -> Result<(), Trouble> {
     let mut had = 0;
+    let mut progress = Progress::of_output(number);
     while number != Some(had) {
         match next() {
             Err(Trouble::Handover(Error::Closed)) if number.is_none() => break,
-            printed => had += u64::from(printed?),
+            printed => {
+                if printed? {
+                    had += 1;
+                    progress.add(1);
+                }
+            }
         }
     }
     Ok(())

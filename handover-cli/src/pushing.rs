@@ -8,7 +8,7 @@ use handover::{Error, Kind};
 
 use crate::interrupt::Interrupt;
 use crate::patience::{Patience, patiently};
-use crate::stream::{Framing, Input};
+use crate::stream::{Framing, Input, Progress};
 use crate::target::Target;
 use crate::trouble::Trouble;
 use crate::units;
@@ -39,6 +39,7 @@ impl Source {
         }
         let mut input = Input::standard(self.framing, &interrupt);
         let mut message = Vec::new();
+        let mut progress = Progress::of_input();
         for number in 1.. {
             let more = input.next(&mut message);
             // What was read then may be the beginning of a message only.
@@ -53,6 +54,7 @@ impl Source {
                 break;
             }
             patiently(&message).map_err(at)?;
+            progress.add(self.framing.length(&message));
         }
         Ok(())
     }

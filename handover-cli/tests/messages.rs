@@ -214,3 +214,24 @@ fn tasks_are_pushed_on_their_terms_and_popped() {
     fails(&["pop", &name, "--no-wait"], 4, "no message");
     assert_eq!(name.stat("done"), 3);
 }
+
+#[test]
+fn on_a_terminal_it_is_shown_how_far_a_long_file_is() {
+    if !shell("command -v script").status.success() {
+        return eprintln!("there is no script(1) here, which makes a terminal");
+    }
+    let name = Name::created(&["--capacity", "1"]);
+    let lines = std::env::temp_dir().join(format!("handover-lines-{}", std::process::id()));
+    let output = shell(&format!(
+        "seq 1000 > {1}; (sleep 1.2; handover pop {0} -n 1000 > /dev/null) &
+        TERM=xterm script -qec 'handover push {0} < {1}' /dev/null; wait",
+        &*name,
+        lines.display()
+    ));
+    std::fs::remove_file(&lines).unwrap();
+    let said = text(&output.stdout);
+    assert!(said.contains(" B of 3.80 KiB, ") && said.contains(" messages"), "{said:?}");
+    // What is over soon has none.
+    let output = shell(&format!("TERM=xterm script -qec 'handover push {} x' /dev/null", &*name));
+    assert_eq!(text(&output.stdout), "");
+}

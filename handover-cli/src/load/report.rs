@@ -236,7 +236,7 @@ impl Shown {
         let known = end.messages.is_some() || end.time.is_some();
         let bar = (known && io::stdout().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stdout());
-            bar.set_style(ProgressStyle::with_template("[{bar:20}] {msg}").expect("a template"));
+            bar.set_style(ProgressStyle::with_template("[{bar:20}] {msg}").expect("a template").progress_chars("##-"));
             bar
         });
         Shown { screen: Screen::new(), bar }

@@ -2,11 +2,13 @@
 
 mod input;
 mod output;
+mod progress;
 
 use clap::Args;
 
 pub(crate) use input::Input;
 pub(crate) use output::{Output, look};
+pub(crate) use progress::Progress;
 
 /// Where a message ends and the next begins.
 #[derive(Args, Clone, Copy, Debug)]
@@ -27,5 +29,10 @@ impl Framing {
             Framing { null: true, .. } => Some(0),
             _ => Some(b'\n'),
         }
+    }
+
+    /// How many bytes a message is in the stream.
+    pub(crate) fn length(self, message: &[u8]) -> u64 {
+        message.len() as u64 + if self.binary { 4 } else { 1 }
     }
 }

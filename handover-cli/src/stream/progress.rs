@@ -1,0 +1,71 @@
+//! How far a long input or output is, for whoever sits at the terminal.
+
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::screen::grouped;
+use crate::system::standard;
+
+/// What is over by then needs no bar.
+const LONG: Duration = Duration::from_secs(1);
+
+/// A bar on standard error, if that is a terminal, and once it has taken long.
+pub(crate) struct Progress {
+    /// When it began; none where no bar will be.
+    begun: Option<Instant>,
+    /// How many bytes or messages there are, if that is known.
+    whole: Option<u64>,
+    template: &'static str,
+    bar: Option<ProgressBar>,
+    messages: u64,
+    done: u64,
+}
+
+impl Progress {
+    /// Of standard input; of one whose end is not known there is none.
+    pub(crate) fn of_input() -> Progress {
+        let whole = standard::left(&io::stdin());
+        Progress::begin(whole, "[{wide_bar}] {bytes} of {total_bytes}, {msg}", whole.is_some())
+    }
+
+    /// Of so many messages that are printed, into a file: what is printed into a pipe may come out on the terminal.
+    pub(crate) fn of_output(whole: Option<u64>) -> Progress {
+        let template = match whole {
+            Some(_) => "[{wide_bar}] {msg} of {len}",
+            None => "{msg} in {elapsed}",
+        };
+        Progress::begin(whole, template, standard::is_file(&io::stdout()))
+    }
+
+    fn begin(whole: Option<u64>, template: &'static str, shown: bool) -> Progress {
+        let begun = (shown && io::stderr().is_terminal()).then(Instant::now);
+        Progress { begun, whole, template, bar: None, messages: 0, done: 0 }
+    }
+
+    /// One message more, and so much more of the whole.
+    pub(crate) fn add(&mut self, done: u64) {
+        self.messages += 1;
+        self.done += done;
+        let Some(begun) = self.begun else { return };
+        if self.bar.is_none() && begun.elapsed() >= LONG {
+            let target = ProgressDrawTarget::stderr();
+            let bar = ProgressBar::with_draw_target(self.whole, target).with_elapsed(begun.elapsed());
+            bar.set_style(ProgressStyle::with_template(self.template).expect("a template").progress_chars("##-"));
+            self.bar = Some(bar);
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{} messages", grouped(self.messages)));
+            bar.set_position(self.done);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
