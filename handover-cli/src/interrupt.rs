@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
@@ -67,4 +67,9 @@ pub(crate) fn end_at_once() -> io::Result<()> {
         flag::register_conditional_shutdown(signal, STATUS, Arc::new(true.into()))?;
     }
     Ok(())
+}
+
+/// From now on what is too much for a file of this process fails, and does not end it (`ulimit -f`).
+pub(crate) fn bear_limits() -> io::Result<()> {
+    flag::register(SIGXFSZ, Arc::new(false.into())).map(drop)
 }

@@ -134,7 +134,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
+    let command = Arguments::parse().command;
+    match interrupt::bear_limits().map_err(Trouble::from).and_then(|()| run(command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
             if !trouble.is_broken_pipe() {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use handover::{Error, PushError};
 
@@ -92,6 +93,15 @@ fn tell(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(
                 f,
                 "{place}: made for {made}, and the command line knows bytes only; use a program that knows the type"
+            )
+        }
+        Error::NoMemory { place, bytes } => {
+            // What has a name has it there.
+            let folder = place.strip_prefix("file ").and_then(|path| Path::new(path).parent());
+            let shows = folder.unwrap_or(Path::new("/dev/shm")).display();
+            write!(
+                f,
+                "{place}: {bytes} bytes can't be reserved; make it smaller, or free some (df -h {shows} shows what is there, ulimit -f how large a file may be)"
             )
         }
         other => write!(f, "{other}"),

@@ -20,7 +20,9 @@ pub(super) struct Seen {
     pub(super) came: u64,
 }
 
-type Chunk = [u64; (CHUNK / 64) as usize];
+const WORDS: usize = (CHUNK / 64) as usize;
+
+type Chunk = [u64; WORDS];
 
 /// What is known of a message that came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ impl Seen {
         if self.forgotten.is_some_and(|forgotten| number <= forgotten) {
             return Came::Unknown;
         }
-        let chunk = self.chunks.entry(number).or_insert_with(|| Box::new([0; _]));
+        let chunk = self.chunks.entry(number).or_insert_with(|| Box::new([0; WORDS]));
         let (word, mask) = (&mut chunk[(bit / 64) as usize], 1 << (bit % 64));
         if *word & mask != 0 {
             return Came::Again;
