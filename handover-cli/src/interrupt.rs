@@ -1,4 +1,4 @@
-//! Being asked to end, by SIGINT or SIGTERM.
+//! Being asked to end, by SIGINT or SIGTERM, or another signal.
 
 use std::io;
 use std::sync::Arc;

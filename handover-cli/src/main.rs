@@ -12,9 +12,11 @@ mod screen;
 mod stream;
 mod system;
 mod target;
+mod top;
 mod trouble;
 mod units;
 mod view;
+mod watch;
 mod work;
 
 use std::ffi::OsString;
@@ -97,6 +99,9 @@ enum Command {
     /// Take a task out that nobody works on yet.
     #[command(after_help = help(view::CANCEL_EXAMPLE))]
     Cancel(view::Cancel),
+    /// Watch all of them live, full screen.
+    #[command(after_help = help(top::EXAMPLE))]
+    Top(top::Watch),
     /// Let a queue hold more messages or fewer, while it is used.
     #[command(after_help = help(manage::RESIZE_EXAMPLE))]
     Resize(manage::Resize),
@@ -163,6 +168,7 @@ fn run(command: Command) -> Result<(), Trouble> {
         Command::Peek(wanted) => view::peek(&wanted),
         Command::Letters(wanted) => view::letters(&wanted),
         Command::Cancel(wanted) => view::cancel(&wanted),
+        Command::Top(wanted) => top::top(&wanted),
         Command::Resize(wanted) => manage::resize(&wanted),
         Command::Close(wanted) => manage::close(&wanted),
         Command::Rm(wanted) => manage::rm(&wanted),

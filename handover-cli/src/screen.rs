@@ -68,6 +68,18 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// With three digits or so: `0.5`, `999`, `12.3k`, `1.2M`.
+pub(crate) fn short(number: f64) -> String {
+    let (mut number, mut unit) = (number, 0);
+    // What would be shown as 1000 of a unit is one of the next.
+    while number >= 999.5 && unit < 6 {
+        number /= 1000.0;
+        unit += 1;
+    }
+    let digits = usize::from(unit > 0 && number < 99.95 || number < 9.95 && number.fract() != 0.0);
+    format!("{number:.digits$}{}", ["", "k", "M", "G", "T", "P", "E"][unit])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +88,27 @@ mod tests {
     fn thousands_stand_apart() {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (12_345_678, "12,345,678")] {
             assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn short_numbers_have_about_three_digits() {
+        for (number, text) in [
+            (0.0, "0"),
+            (0.04, "0.0"),
+            (0.5, "0.5"),
+            (7.0, "7"),
+            (9.96, "10"),
+            (42.4, "42"),
+            (999.4, "999"),
+            (999.6, "1.0k"),
+            (12_345.0, "12.3k"),
+            (123_456.0, "123k"),
+            (999_600.0, "1.0M"),
+            (1_234_567.0, "1.2M"),
+            (u64::MAX as f64, "18.4E"),
+        ] {
+            assert_eq!(short(number), text);
         }
     }
 }

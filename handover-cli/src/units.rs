@@ -28,6 +28,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_nanos(total))
 }
 
+/// The time between two looks: long enough to see something move.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    let shortest = Duration::from_millis(10);
+    let time = duration(text)?;
+    if time < shortest { Err("at least 10ms, or there is nothing to be seen".into()) } else { Ok(time) }
+}
+
 /// `4096`, `64K`, `1M`.
 pub(crate) fn size(text: &str) -> Result<usize, String> {
     let wrong = || "a size is a whole number of bytes, or of K, M or G: 4096, 64K, 1M".to_owned();

@@ -3,7 +3,13 @@
 mod common;
 
 use std::fs;
-use std::process;
+use std::io::Write;
+use std::process::{self, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::Duration;
 
 use common::{Name, Running, eventually, fails, fed, run, text, well};
 use rustix::process::Signal;
@@ -38,10 +44,10 @@ fn all_kinds_are_listed_with_their_depth() {
     let _memory = handover::SharedMemory::create(&memory, 100).unwrap();
     assert!(fed(&["push", &queue], b"1\n2\n3\n").status.success());
     well(&["push", &tasks, "1"]);
-    line_ends(&queue, &["queue", "3", "10", "0", "stale"]);
-    line_ends(&broadcast, &["broadcast", "0", "1000", "0", "stale"]);
-    line_ends(&tasks, &["task queue", "1", "1000", "0", "stale"]);
-    assert_eq!(line(&memory)[1..], ["plain memory", "-", "-", "-", "in use"]);
+    line_ends(&queue, &["queue", "3", "10", "0", "0", "0", "stale"]);
+    line_ends(&broadcast, &["broadcast", "0", "1000", "0", "0", "0", "stale"]);
+    line_ends(&tasks, &["task queue", "1", "1000", "0", "0", "0", "stale"]);
+    assert_eq!(line(&memory)[1..], ["plain memory", "-", "-", "-", "-", "-", "in use"]);
     eventually("nobody to have it open", || listed(&queue).unwrap()["in_use"] == false);
     let found = listed(&queue).unwrap();
     assert_eq!((&found["kind"], &found["depth"]), (&"queue".into(), &3.into()));
@@ -54,7 +60,7 @@ fn who_uses_it_is_told_alive_or_dead() {
     let name = Name::created(&[]);
     let mut pop = Running::start(&["pop", &name]);
     eventually("it to be there", || listed(&name).unwrap()["members"] == 1);
-    assert_eq!(line(&name)[4..], ["1", "in use"]);
+    assert_eq!(line(&name)[4..], ["0", "0", "1", "in use"]);
     let pid = pop.child().id();
     let told = name.json();
     assert_eq!((&told["members"][0]["pid"], &told["members"][0]["role"]), (&pid.into(), &"consumer".into()));
@@ -68,11 +74,43 @@ fn who_uses_it_is_told_alive_or_dead() {
 }
 
 #[test]
+fn what_moves_is_listed_with_how_fast_it_does() {
+    let name = Name::created(&["--capacity", "100"]);
+    let found = listed(&name).unwrap();
+    assert_eq!((found["in_per_second"].as_f64(), found["out_per_second"].as_f64()), (Some(0.0), Some(0.0)));
+    let _pop = Running::start(&["pop", &name, "--follow"]);
+    let mut push = common::handover(&["push", &name]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut pipe = push.stdin.take().unwrap();
+    let ended = Arc::new(AtomicBool::new(false));
+    let feeding = thread::spawn({
+        let ended = Arc::clone(&ended);
+        // 100 to 2000 in a second.
+        move || {
+            while !ended.load(Relaxed) {
+                pipe.write_all(b"a line\n").unwrap();
+                thread::sleep(Duration::from_micros(500));
+            }
+        }
+    });
+    eventually("rates", || {
+        let all: Vec<Value> = serde_json::from_str(&well(&["ls", "--json", "--interval", "500ms"])).unwrap();
+        let found = all.into_iter().find(|segment| segment["name"] == *name).unwrap();
+        let rates = [&found["in_per_second"], &found["out_per_second"]].map(|rate| rate.as_f64().unwrap());
+        rates.into_iter().all(|rate| (100.0..=2000.0).contains(&rate))
+    });
+    ended.store(true, Relaxed);
+    feeding.join().unwrap();
+    assert!(push.wait().unwrap().success());
+    let refused = run(&["ls", "--interval", "1ms"]);
+    assert!(refused.status.code() == Some(2) && text(&refused.stderr).contains("at least 10ms"), "{refused:?}");
+}
+
+#[test]
 fn what_can_not_be_opened_is_listed_with_the_reason() {
     let name = Name::new();
     let path = format!("/dev/shm/handover.{}", &*name);
     fs::write(&path, "scribble").unwrap();
-    assert!(line(&name)[5].contains("is not a Handover segment"), "{:?}", line(&name));
+    assert!(line(&name)[7].contains("is not a Handover segment"), "{:?}", line(&name));
     let found = listed(&name).unwrap();
     assert!(found["kind"].is_null() && found["error"].as_str().unwrap().contains("is not a Handover segment"));
     fails(&["stat", &name], 1, "is not a Handover segment");

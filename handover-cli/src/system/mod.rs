@@ -2,4 +2,6 @@
 
 pub(crate) mod clock;
 pub(crate) mod companion;
+pub(crate) mod processes;
+pub(crate) mod signals;
 pub(crate) mod standard;

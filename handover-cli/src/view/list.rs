@@ -1,49 +1,54 @@
 //! `ls`: what there is on this machine.
 
+use std::thread;
+use std::time::Duration;
+
 use clap::Args;
-use handover::{Error, Kind, NamedSegment, segments};
 use serde_json::Value;
 
 use super::facts::{Facts, aligned};
-use crate::screen::Screen;
-use crate::target::Target;
+use crate::screen::{Screen, short};
 use crate::trouble::Trouble;
+use crate::units;
+use crate::watch::{Look, Pace, Segment};
 
 #[derive(Args, Debug)]
 pub(crate) struct Ls {
     /// As a JSON array, for programs.
     #[arg(long)]
     json: bool,
+    /// How long to watch what is in use for its rates: 100ms, 1s.
+    #[arg(long, value_name = "TIME", value_parser = units::interval, default_value = "100ms")]
+    interval: Duration,
 }
 
 pub(crate) const EXAMPLE: &str = "\
-Depth is how many messages or tasks are in it; of a broadcast, how far the last of its readers is behind. Stale is what no
-process has open: left behind, or waiting for its next user.
+Depth is how many messages or tasks are in it; of a broadcast, how far the last of its readers is behind. IN/S and OUT/S are
+how many go in and out each second (of a broadcast, OUT/S is what all readers read together). Stale is what no process has
+open: left behind, or waiting for its next user.
 
 Examples:
   handover ls
+  handover ls --interval 1s
   handover ls --json | jq -r '.[] | select(.in_use | not) | .name'";
 
 /// What `ls` says of a segment.
 struct Row {
-    name: String,
-    kind: Option<Kind>,
-    bytes: u64,
-    in_use: bool,
-    inside: Result<Option<Inside>, String>,
-}
-
-/// What is told of queues of all kinds.
-struct Inside {
-    depth: u64,
-    capacity: usize,
-    /// How many are attached, and how many of them died.
-    members: (usize, usize),
-    closed: bool,
+    segment: Segment,
+    pace: Pace,
 }
 
 pub(crate) fn ls(wanted: &Ls) -> Result<(), Trouble> {
-    let rows: Vec<Row> = segments()?.into_iter().filter_map(row).collect();
+    let before = Look::at_all()?;
+    let mut now = before.clone();
+    // Nothing moves in what nobody uses.
+    if before.segments.iter().any(|segment| segment.in_use) {
+        thread::sleep(wanted.interval);
+        now = Look::at_all()?;
+    }
+    let pace = |segment: &Segment| now.pace(&before, segment);
+    let rows: Vec<Row> =
+        now.segments.iter().map(|segment| Row { segment: segment.clone(), pace: pace(segment) }).collect();
     let text = if wanted.json {
         let rows: Vec<Value> = rows.iter().map(|row| row.facts().json()).collect();
         serde_json::to_string_pretty(&rows).expect("values are JSON")
@@ -53,103 +58,52 @@ pub(crate) fn ls(wanted: &Ls) -> Result<(), Trouble> {
     Ok(Screen::new().line(text.trim_end())?)
 }
 
-/// None for one that went away meanwhile.
-fn row(segment: NamedSegment) -> Option<Row> {
-    let NamedSegment { name, kind, bytes, in_use, .. } = segment;
-    let kind = match kind {
-        Ok(kind) => kind,
-        Err(error) => return Some(Row { name, kind: None, bytes, in_use, inside: Err(error.to_string()) }),
-    };
-    let inside = match inside(kind, &Target::Name(name.clone())) {
-        Err(Error::NotFound { .. }) => return None,
-        inside => inside.map_err(|error| error.to_string()),
-    };
-    Some(Row { name, kind: Some(kind), bytes, in_use, inside })
-}
-
-fn inside(kind: Kind, target: &Target) -> Result<Option<Inside>, Error> {
-    let counted = |alive: &[bool]| (alive.len(), alive.iter().filter(|alive| !**alive).count());
-    Ok(Some(match kind {
-        Kind::Queue => {
-            let report = target.queue_report()?;
-            let alive: Vec<bool> = report.members.iter().map(|member| member.alive).collect();
-            Inside {
-                depth: (report.len + report.handed_back) as u64,
-                capacity: report.capacity,
-                members: counted(&alive),
-                closed: report.closed,
-            }
-        }
-        Kind::Broadcast => {
-            let report = target.broadcast_report()?;
-            let readers = report.readers.iter().map(|reader| reader.alive);
-            let alive: Vec<bool> = readers.chain(report.writer.map(|(_, alive)| alive)).collect();
-            Inside {
-                depth: report.readers.iter().map(|reader| reader.lag).max().unwrap_or(0),
-                capacity: report.capacity,
-                members: counted(&alive),
-                closed: report.closed,
-            }
-        }
-        Kind::Tasks => {
-            let report = target.tasks_report()?;
-            let workers = report.workers.iter().map(|worker| worker.alive);
-            let alive: Vec<bool> = workers.chain(report.submitters.iter().map(|(_, alive)| *alive)).collect();
-            let waiting: usize = report.waiting.iter().sum();
-            Inside {
-                depth: (waiting + report.delayed + report.leased + report.dead_letters + report.finished) as u64,
-                capacity: report.capacity,
-                members: counted(&alive),
-                closed: report.closed,
-            }
-        }
-        _ => return Ok(None),
-    }))
-}
-
 impl Row {
     fn kind(&self) -> String {
-        self.kind.map_or("?".into(), |kind| kind.to_string())
+        self.segment.kind.map_or("?".into(), |kind| kind.to_string())
     }
 
     fn facts(&self) -> Facts {
+        let Segment { name, kind, bytes, in_use, inside } = &self.segment;
         let facts = Facts::default()
-            .with("name", self.name.as_str())
-            .with("kind", self.kind.map(|kind| kind.to_string()))
-            .with("bytes", self.bytes)
-            .with("in_use", self.in_use);
-        match &self.inside {
+            .with("name", name.as_str())
+            .with("kind", kind.map(|kind| kind.to_string()))
+            .with("bytes", *bytes)
+            .with("in_use", *in_use);
+        match inside {
             Err(why) => facts.with("error", why.as_str()),
             Ok(None) => facts,
             Ok(Some(inside)) => facts
                 .with("depth", inside.depth)
                 .with("capacity", inside.capacity)
-                .with("members", inside.members.0)
-                .with("dead_members", inside.members.1)
+                .with("in_per_second", self.pace.came)
+                .with("out_per_second", self.pace.went)
+                .with("members", inside.members.len())
+                .with("dead_members", inside.dead())
                 .with("closed", inside.closed),
         }
     }
 
     fn cells(&self) -> Vec<String> {
-        let mut state = if self.in_use { "in use" } else { "stale" }.to_owned();
-        let (depth, capacity, members) = match &self.inside {
+        let mut state = if self.segment.in_use { "in use" } else { "stale" }.to_owned();
+        let mut told = ["-"; 5].map(str::to_owned);
+        match &self.segment.inside {
             Ok(Some(inside)) => {
                 if inside.closed {
                     state += ", closed";
                 }
-                let members = match inside.members {
+                let members = match (inside.members.len(), inside.dead()) {
                     (all, 0) => all.to_string(),
                     (all, dead) => format!("{all}, {dead} dead"),
                 };
-                (inside.depth.to_string(), inside.capacity.to_string(), members)
+                let rates = (short(self.pace.came), short(self.pace.went));
+                told = [inside.depth.to_string(), inside.capacity.to_string(), rates.0, rates.1, members];
             }
-            Ok(None) => ("-".into(), "-".into(), "-".into()),
-            Err(why) => {
-                state = why.clone();
-                ("-".into(), "-".into(), "-".into())
-            }
-        };
-        vec![self.name.clone(), self.kind(), depth, capacity, members, state]
+            Ok(None) => {}
+            Err(why) => state = why.clone(),
+        }
+        let first = [self.segment.name.clone(), self.kind()];
+        first.into_iter().chain(told).chain([state]).collect()
     }
 }
 
@@ -157,16 +111,20 @@ fn table(rows: &[Row]) -> String {
     if rows.is_empty() {
         return "there is nothing yet; make a queue: handover create lines".into();
     }
-    let head = ["NAME", "KIND", "DEPTH", "CAPACITY", "MEMBERS", "STATE"].map(str::to_owned).to_vec();
+    let head = ["NAME", "KIND", "DEPTH", "CAPACITY", "IN/S", "OUT/S", "MEMBERS", "STATE"].map(str::to_owned).to_vec();
     aligned(&[head].into_iter().chain(rows.iter().map(Row::cells)).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
 mod tests {
+    use handover::Kind;
+
     use super::*;
+    use crate::watch::{Doing, Inside, Member, Part};
 
     fn example(name: &str, inside: Result<Option<Inside>, String>) -> Row {
-        Row { name: name.into(), kind: Some(Kind::Tasks), bytes: 1, in_use: false, inside }
+        let segment = Segment { name: name.into(), kind: Some(Kind::Tasks), bytes: 1, in_use: false, inside };
+        Row { segment, pace: Pace { came: 12_345.6, went: 0.5, members: Vec::new() } }
     }
 
     #[test]
@@ -176,11 +134,24 @@ mod tests {
 
     #[test]
     fn each_segment_is_a_line_with_its_state() {
-        let inside = Inside { depth: 7, capacity: 1000, members: (3, 1), closed: true };
+        let member =
+            |alive| Member { part: Part::Worker, number: 0, pid: 1, alive, moved: None, doing: Doing::Nothing };
+        let inside = Inside {
+            depth: 7,
+            capacity: 1000,
+            max_capacity: 1000,
+            slot_bytes: 1,
+            closed: true,
+            came: 1,
+            went: None,
+            members: vec![member(true), member(false), member(true)],
+            recovered: Vec::new(),
+            standing: None,
+        };
         let rows = [example("jobs", Ok(Some(inside))), example("x", Err("is odd".into()))];
-        let text = "NAME  KIND        DEPTH  CAPACITY  MEMBERS    STATE\n\
-                    jobs  task queue  7      1000      3, 1 dead  stale, closed\n\
-                    x     task queue  -      -         -          is odd\n";
+        let text = "NAME  KIND        DEPTH  CAPACITY  IN/S   OUT/S  MEMBERS    STATE\n\
+                    jobs  task queue  7      1000      12.3k  0.5    3, 1 dead  stale, closed\n\
+                    x     task queue  -      -         -      -      -          is odd\n";
         assert_eq!(table(&rows), text);
     }
 }
