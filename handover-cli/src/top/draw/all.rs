@@ -118,8 +118,8 @@ const MEMBERS: usize = 7;
 const STATE: usize = 6;
 const TIMES: usize = 15;
 const RECOVERED: usize = 22;
-/// The margin, what has always the same width, and what is between.
-const FIXED: usize = 1 + KIND + DEPTH + 2 * RATE + MEMBERS + STATE + 8;
+/// The margins, what has always the same width, and what is between.
+const FIXED: usize = 2 + KIND + DEPTH + 2 * RATE + MEMBERS + STATE + 8;
 
 impl Widths {
     fn of(width: usize, top: &Top) -> Widths {
@@ -190,7 +190,7 @@ impl Widths {
         match &segment.inside {
             Ok(Some(inside)) => self.put_inside(&mut row, top, segment, inside, palette),
             Ok(None) => {
-                let gap = FIXED + self.bar + self.line - KIND - STATE - 4;
+                let gap = FIXED + self.bar + self.line - KIND - STATE - 5;
                 row.push_span(cell(&format!("{}B", short(segment.bytes as f64)), gap));
                 row.push_span(state(segment, false, palette));
             }
