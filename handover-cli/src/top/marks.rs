@@ -2,18 +2,16 @@
 
 use ratatui::text::Span;
 
-const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Up to less than the height of a row: a line stays apart from the one above.
+const STEPS: [char; 7] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇'];
 
 /// That part of the width filled: the full end, and what is left of the width. Whatever is not empty is seen.
 pub(super) fn bar(part: f64, width: usize) -> (String, String) {
-    let most = width * 8;
+    let most = width * 2;
     let part = if part > 0.0 { part.min(1.0) } else { 0.0 };
-    let eighths = ((part * most as f64).round() as usize).clamp(usize::from(part > 0.0), most.max(1)).min(most);
-    let mut full = "█".repeat(eighths / 8);
-    full += EIGHTHS[eighths % 8];
-    let left = width - eighths.div_ceil(8);
-    (full, "·".repeat(left))
+    let halves = ((part * most as f64).round() as usize).max(usize::from(part > 0.0)).min(most);
+    let full = "━".repeat(halves / 2) + if halves % 2 == 1 { "╸" } else { "" };
+    (full, "─".repeat(width - halves.div_ceil(2)))
 }
 
 /// The last values as a line, the newest at its end, the largest as high as it goes. What is not nothing is seen.
@@ -22,7 +20,7 @@ pub(super) fn line<'a>(values: impl DoubleEndedIterator<Item = &'a f64>, width: 
     last.reverse();
     let most = last.iter().copied().fold(0.0, f64::max);
     let step = |value: &f64| match *value {
-        value if value > 0.0 => STEPS[1 + ((value / most * 6.0).round() as usize).min(6)],
+        value if value > 0.0 => STEPS[1 + ((value / most * 5.0).round() as usize).min(5)],
         _ => STEPS[0],
     };
     let drawn: String = last.iter().map(step).collect();
@@ -65,26 +63,26 @@ mod tests {
     #[test]
     fn a_bar_is_as_full_as_what_it_shows() {
         let bars = [
-            (0.0, "····"),
-            (0.0001, "▏···"),
-            (0.25, "█···"),
-            (0.5, "██··"),
-            (0.53, "██▏·"),
-            (1.0, "████"),
-            (7.0, "████"),
+            (0.0, "────"),
+            (0.0001, "╸───"),
+            (0.25, "━───"),
+            (0.5, "━━──"),
+            (0.6, "━━╸─"),
+            (1.0, "━━━━"),
+            (7.0, "━━━━"),
         ];
         for (part, expected) in bars {
             let (full, left) = bar(part, 4);
             assert_eq!(full + &left, expected, "{part}");
         }
-        assert_eq!(bar(f64::NAN, 2), (String::new(), "··".into()));
+        assert_eq!(bar(f64::NAN, 2), (String::new(), "──".into()));
         assert_eq!(bar(0.5, 0), (String::new(), String::new()));
     }
 
     #[test]
     fn a_line_ends_with_the_newest_and_is_as_high_as_the_largest() {
-        assert_eq!(line([0.0, 1.0, 50.0, 100.0].iter(), 6), "  ▁▂▅█");
-        assert_eq!(line([100.0, 1.0, 2.0].iter(), 2), "▅█");
+        assert_eq!(line([0.0, 1.0, 50.0, 100.0].iter(), 6), "  ▁▂▅▇");
+        assert_eq!(line([100.0, 1.0, 2.0].iter(), 2), "▅▇");
         assert_eq!(line([].iter(), 3), "   ");
         assert_eq!(line([0.0, 0.0].iter(), 2), "▁▁");
     }

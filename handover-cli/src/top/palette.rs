@@ -20,8 +20,9 @@ impl Palette {
         self.of(Color::Cyan).add_modifier(Modifier::BOLD)
     }
 
+    /// On a line of another colour, too, in that of all text.
     pub(super) fn head(self) -> Style {
-        Style::new().add_modifier(Modifier::BOLD)
+        Style::new().fg(Color::Reset).add_modifier(Modifier::BOLD)
     }
 
     /// What is there to be read only by those who look for it.

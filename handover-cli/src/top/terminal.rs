@@ -1,12 +1,15 @@
 //! The terminal: taken, drawn on, and given back as it was, however the program ends.
 
-use std::io;
+use std::io::{self, BufWriter, Stdout};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use ratatui::Frame;
+use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, KeyEvent, KeyEventKind};
-use ratatui::{DefaultTerminal, Frame};
+use ratatui::crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
+use ratatui::crossterm::{execute, queue};
 
 /// What came from the keyboard.
 pub(super) enum Event {
@@ -17,15 +20,20 @@ pub(super) enum Event {
     Nothing,
 }
 
+/// What a frame takes at most, on a large screen.
+const FRAME: usize = 1 << 16;
+
 /// Dropped, the terminal is as it was. So it is after a panic.
 pub(super) struct Terminal {
-    screen: DefaultTerminal,
+    screen: ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     events: Receiver<io::Result<event::Event>>,
 }
 
 impl Terminal {
     pub(super) fn take() -> io::Result<Terminal> {
-        let screen = ratatui::try_init()?;
+        // It also sees to it that a panic gives the terminal back. Its own screen would write a few bytes at a time.
+        drop(ratatui::try_init()?);
+        let screen = ratatui::Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME, io::stdout())))?;
         let (sender, events) = channel();
         // A thread of its own: where the terminal goes away in the midst of it, a read may never return.
         thread::spawn(move || {
@@ -40,8 +48,11 @@ impl Terminal {
         Ok(Terminal { screen, events })
     }
 
+    /// All at once, as far as the terminal lets it.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame)) -> io::Result<()> {
-        self.screen.draw(draw).map(|_| ())
+        queue!(self.screen.backend_mut(), BeginSynchronizedUpdate)?;
+        self.screen.draw(draw)?;
+        execute!(self.screen.backend_mut(), EndSynchronizedUpdate)
     }
 
     /// The next that came, or comes within that time.

@@ -28,7 +28,7 @@ pub struct Terminal {
     person: File,
     /// The program's end, kept open so that it can be looked into when the program is gone.
     program: OwnedFd,
-    shown: Arc<Mutex<vt100::Parser>>,
+    shown: Arc<Mutex<vt100::Parser<Frames>>>,
     child: Ended,
     /// What was set before the program began.
     before: String,
@@ -59,7 +59,8 @@ impl Terminal {
             .stderr(stream())
             .spawn()
             .unwrap();
-        let shown = Arc::new(Mutex::new(vt100::Parser::new(some(size.1), some(size.0), 0)));
+        let shown =
+            Arc::new(Mutex::new(vt100::Parser::new_with_callbacks(some(size.1), some(size.0), 0, Frames::default())));
         let person = File::from(person);
         let looking_away = Arc::new(AtomicBool::new(false));
         let reader = thread::spawn({
@@ -96,8 +97,17 @@ impl Terminal {
         kill_process(Pid::from_child(self.child.0.as_ref().unwrap()), signal).unwrap();
     }
 
+    /// What is to be seen now, or as soon as it is drawn to its end.
     pub fn screen(&self) -> vt100::Screen {
-        self.shown.lock().unwrap().screen().clone()
+        let begun = Instant::now();
+        loop {
+            let shown = self.shown.lock().unwrap();
+            if !shown.callbacks().drawing || begun.elapsed() > Duration::from_secs(5) {
+                return shown.screen().clone();
+            }
+            drop(shown);
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// What is to be read now, a line each.
@@ -112,11 +122,7 @@ impl Terminal {
         loop {
             let text = self.text();
             if seen(&text) {
-                // Not in the midst of being drawn.
-                thread::sleep(Duration::from_millis(10));
-                if self.text() == text {
-                    return text;
-                }
+                return text;
             }
             assert!(begun.elapsed() < Duration::from_secs(20), "still waiting for {what}:\n{text}");
             thread::sleep(Duration::from_millis(5));
@@ -130,6 +136,10 @@ impl Terminal {
         reader.join().unwrap();
         drop((person, program));
         child.0.take().unwrap()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.0.as_mut().unwrap().try_wait().unwrap().is_some()
     }
 
     /// How it ended.
@@ -173,6 +183,27 @@ fn winsize((columns, rows): Size) -> Winsize {
 /// The status as a shell would tell it.
 pub fn status(ended: ExitStatus) -> i32 {
     ended.code().unwrap_or_else(|| 128 + ended.signal().unwrap_or(0))
+}
+
+/// Whether the program has said that it is about to draw, and not that it is done.
+#[derive(Default)]
+struct Frames {
+    drawing: bool,
+}
+
+impl vt100::Callbacks for Frames {
+    fn unhandled_csi(
+        &mut self,
+        _: &mut vt100::Screen,
+        first: Option<u8>,
+        _: Option<u8>,
+        parameters: &[&[u16]],
+        letter: char,
+    ) {
+        if first == Some(b'?') && parameters == [&[2026]] {
+            self.drawing = letter == 'h';
+        }
+    }
 }
 
 /// Ends the program, unless somebody else has taken it over.

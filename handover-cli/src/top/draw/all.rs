@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Borders, List, ListItem, Paragraph, Scrollbar, ScrollbarOrientation, ScrollbarState};
 
-use super::super::marks::{bar, cell, counted, line, right};
+use super::super::marks::{bar, cell, line, right};
 use super::super::palette::Palette;
 use super::super::state::{Order, Top};
 use super::{Who, members, printable, recovered};
@@ -251,9 +251,4 @@ fn state(segment: &Segment, closed: bool, palette: Palette) -> Span<'static> {
         (false, true) => Span::styled("in use", palette.well()),
         (false, false) => Span::styled("stale", palette.quiet()),
     }
-}
-
-/// `1 dead letter`, and so on, if there are any.
-pub(super) fn some(count: usize, what: &str) -> Option<String> {
-    (count > 0).then(|| counted(count, what))
 }

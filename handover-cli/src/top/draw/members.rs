@@ -2,7 +2,7 @@
 
 use ratatui::text::{Line, Span, Text};
 
-use super::super::marks::{cell, counted, right};
+use super::super::marks::{bar, cell, counted, right};
 use super::super::palette::Palette;
 use super::Who;
 use crate::screen::short;
@@ -15,6 +15,7 @@ const PID: usize = 8;
 const COMMAND: usize = 15;
 const STATE: usize = 7;
 const RATE: usize = 6;
+const BEHIND: usize = 4;
 
 /// A head and a line for each, from that one on, as many as there is room for. If not all are shown, the last line says so.
 pub(super) fn lines(
@@ -49,7 +50,7 @@ pub(super) fn lines(
     let room = room - 1;
     let shown = if count - above.min(count) > room || above > 0 { room.saturating_sub(1) } else { room };
     for (number, member) in inside.members.iter().enumerate().skip(above).take(shown) {
-        lines.push(line(member, pace.members.get(number).copied().flatten(), palette, who));
+        lines.push(line(member, inside, pace.members.get(number).copied().flatten(), palette, who));
     }
     if shown < room {
         let last = (above + shown).min(count);
@@ -59,7 +60,7 @@ pub(super) fn lines(
     Text::from(lines)
 }
 
-fn line(member: &Member, rate: Option<f64>, palette: Palette, who: Who) -> Line<'static> {
+fn line(member: &Member, inside: &Inside, rate: Option<f64>, palette: Palette, who: Who) -> Line<'static> {
     // Its pid may be another's by now.
     let process = member.alive.then(|| who(member.pid)).flatten();
     let (state, style) = match (member.alive, process.as_ref().map(|process| process.state)) {
@@ -70,7 +71,7 @@ fn line(member: &Member, rate: Option<f64>, palette: Palette, who: Who) -> Line<
         (true, Some(State::Zombie) | None) => ("alive", palette.well()),
     };
     let command = process.map_or("-".into(), |process| process.command);
-    Line::from(vec![
+    let mut line = Line::from(vec![
         Span::raw(format!(
             "{} {} {} ",
             cell(&member.part.to_string(), PART),
@@ -79,8 +80,15 @@ fn line(member: &Member, rate: Option<f64>, palette: Palette, who: Who) -> Line<
         )),
         Span::styled(cell(state, STATE), style),
         Span::raw(format!(" {}  ", right(&rate.map_or("-".into(), short), RATE))),
-        doing(member, palette),
-    ])
+    ]);
+    if let Doing::Reading { lag, .. } = member.doing {
+        let part = lag as f64 / inside.capacity.max(1) as f64;
+        let (filled, left) = bar(part, BEHIND);
+        line.push_span(Span::styled(filled, palette.fill(part)));
+        line.push_span(Span::styled(left + " ", palette.quiet()));
+    }
+    line.push_span(doing(member, palette));
+    line
 }
 
 fn doing(member: &Member, palette: Palette) -> Span<'static> {

@@ -2,14 +2,12 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Margin, Rect};
-use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, RenderDirection, Sparkline, Wrap};
 
-use super::super::marks::bar;
+use super::super::marks::{bar, counted};
 use super::super::palette::Palette;
 use super::super::state::{Times, Top};
-use super::all::some;
 use super::{Who, members, recovered};
 use crate::screen::{grouped, short};
 use crate::view::time;
@@ -84,30 +82,33 @@ fn facts(segment: &Segment, inside: &Inside, width: usize, palette: Palette) -> 
         recovered(inside, palette),
     ];
     if let Some(standing) = &inside.standing {
-        lines.push(Line::from(vec![label("tasks"), Span::raw(standing_told(standing))]));
+        lines.push(Line::from(vec![label("waiting"), Span::raw(waiting(standing))]));
+        lines.push(Line::from(vec![label("besides"), Span::raw(besides(standing))]));
     }
     lines
 }
 
-fn standing_told(standing: &Standing) -> String {
-    let waiting: usize = standing.waiting.iter().sum();
-    let mut told = format!("{waiting} waiting");
+fn waiting(standing: &Standing) -> String {
+    let mut told = standing.waiting.iter().sum::<usize>().to_string();
     let levels = standing.waiting.iter().enumerate().rev().filter(|(_, count)| **count > 0);
     let levels: Vec<String> = levels.map(|(level, count)| format!("{count} of priority {level}")).collect();
     if !levels.is_empty() {
-        told += &format!(" ({})", levels.join(", "));
+        told += &format!(": {}", levels.join(", "));
     }
-    let others = [
-        (standing.leased > 0).then(|| format!("{} in work", standing.leased)),
-        (standing.delayed > 0).then(|| format!("{} delayed", standing.delayed)),
-        some(standing.dead_letters, "dead letter"),
-        some(standing.finished, "result"),
-        standing.oldest.map(|oldest| format!("the oldest for {}", time(oldest))),
-    ];
-    for other in others.into_iter().flatten() {
-        told += &format!(", {other}");
+    if let Some(oldest) = standing.oldest {
+        told += &format!("; the oldest for {}", time(oldest));
     }
     told
+}
+
+fn besides(standing: &Standing) -> String {
+    format!(
+        "{} in work, {} delayed, {}, {}",
+        standing.leased,
+        standing.delayed,
+        counted(standing.dead_letters, "dead letter"),
+        counted(standing.finished, "result")
+    )
 }
 
 fn titled(title: Vec<Span<'static>>, palette: Palette) -> Block<'static> {
@@ -130,7 +131,7 @@ fn draw_rates(frame: &mut Frame, area: Rect, top: &Top, segment: &Segment, palet
         let values = &values[..values.len().min(area.width as usize)];
         let most = values.iter().copied().fold(0.0, f64::max);
         let title = vec![
-            Span::styled(format!(" {what} {}/s ", short(rate)), style),
+            Span::styled(format!("{what} {}/s ", short(rate)), style),
             Span::styled(format!("at most {}/s ", short(most)), palette.quiet()),
         ];
         let block = titled(title, palette);
@@ -145,15 +146,15 @@ fn draw_rates(frame: &mut Frame, area: Rect, top: &Top, segment: &Segment, palet
 
 fn draw_times(frame: &mut Frame, area: Rect, times: &Times, palette: Palette) {
     let since = match times.within {
-        Some(time) => format!("in the last {:.0} s", time.as_secs_f64().max(1.0)),
+        Some(time) => format!("last {:.0} s", time.as_secs_f64().max(1.0)),
         None => "ever".into(),
     };
     for (area, (what, spread)) in
         halves(area).into_iter().zip([("waited", &times.waited), ("worked on", &times.worked)])
     {
         let title = vec![
-            Span::styled(format!(" {what} "), palette.head()),
-            Span::styled(format!("{since}, {} of them ", short(spread.count() as f64)), palette.quiet()),
+            Span::styled(format!("{what} "), palette.head()),
+            Span::styled(format!("{since}: {} ", short(spread.count() as f64)), palette.quiet()),
         ];
         let block = titled(title, palette);
         let inner = block.inner(area);
@@ -208,7 +209,7 @@ fn draw_members(
     palette: Palette,
     who: Who,
 ) {
-    let title = vec![Span::styled(format!(" {} attached ", inside.members.len()), Style::new())];
+    let title = vec![Span::styled(format!("{} attached ", inside.members.len()), palette.head())];
     let block = titled(title, palette);
     let inner = block.inner(area);
     frame.render_widget(block, area);
