@@ -48,6 +48,9 @@ Examples:
 /// The first rates are those of a moment: nobody waits long for the first screen.
 const MOMENT: Duration = Duration::from_millis(100);
 
+/// A look that takes long, at a queue of a million tasks, is followed by a rest of so many times as long.
+const REST: u32 = 20;
+
 pub(crate) fn top(wanted: &Watch) -> Result<(), Trouble> {
     if !io::stdout().is_terminal() {
         return Err(Trouble::Failed(
@@ -84,10 +87,11 @@ pub(crate) fn top(wanted: &Watch) -> Result<(), Trouble> {
                 Event::Resized => break,
                 Event::Nothing if Instant::now() < next => {}
                 Event::Nothing => {
+                    let begun = Instant::now();
                     if !top.is_paused() {
                         top.see(Look::at_all_and(file)?);
                     }
-                    next = Instant::now() + wanted.interval;
+                    next = Instant::now() + wanted.interval.max(begun.elapsed() * REST);
                     break;
                 }
             }

@@ -49,11 +49,13 @@ impl Look {
         let members = inside.as_ref().ok().and_then(Option::as_ref).map(|inside| &inside.members);
         let in_use = members.is_some_and(|members| members.iter().any(|member| member.alive));
         look.segments.push(Segment { name: file.shown(), kind, bytes: 0, in_use, inside });
+        look.segments.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(look)
     }
 
     pub(crate) fn segment(&self, name: &str) -> Option<&Segment> {
-        self.segments.iter().find(|segment| segment.name == name)
+        let found = self.segments.binary_search_by(|segment| segment.name.as_str().cmp(name));
+        found.ok().map(|place| &self.segments[place])
     }
 
     /// How fast that one moved since an earlier look; nothing moves in what was not there then.
