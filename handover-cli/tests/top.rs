@@ -144,7 +144,9 @@ fn a_task_queue_is_opened_with_its_times_and_workers() {
     }
     let mut terminal = top(SMALL, &[&name, "--interval", "50ms"]);
     let opened = terminal.shows("it", |screen| screen.contains("2: 2 of priority 6"));
-    for part in ["a task queue", "5 in, 3 out", "waited", "worked on", "p99", "nobody is attached", "deaths 0"] {
+    for part in
+        ["a task queue", "5 in, 3 out, 0 failed", "waited", "worked on", "p99", "nobody is attached", "deaths 0"]
+    {
         assert!(opened.contains(part), "{part}:\n{opened}");
     }
     let mut work = Running::start(&["work", &name, "--", "sleep", "10"]);
@@ -258,10 +260,10 @@ fn keys_are_told_by_the_help() {
     let mut terminal = top(SMALL, &[]);
     terminal.shows("the screen", |screen| screen.contains("q quit"));
     terminal.type_keys("?");
-    let help = terminal.shows("the help", |screen| screen.contains("sort by the next column"));
+    let help = terminal.shows("the help", |screen| screen.contains("sort by name, depth"));
     assert!(help.contains("Ctrl-C") && help.contains("how long tasks did"), "{help}");
     terminal.type_keys("x");
-    terminal.shows("the screen again", |screen| !screen.contains("sort by the next column"));
+    terminal.shows("the screen again", |screen| !screen.contains("sort by name, depth"));
     terminal.type_keys("hq");
     assert!(terminal.ended().success());
 }

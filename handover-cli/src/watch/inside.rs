@@ -37,6 +37,9 @@ pub(crate) struct Standing {
     pub(crate) leased: usize,
     pub(crate) dead_letters: usize,
     pub(crate) finished: usize,
+    /// How often it was said that one had failed, and how often one was given another try.
+    pub(crate) failed: u64,
+    pub(crate) retried: u64,
     /// How long the oldest of those that wait has waited.
     pub(crate) oldest: Option<Duration>,
     pub(crate) waited: Spread,
@@ -209,8 +212,6 @@ fn of_tasks(report: &tasks::Report) -> Inside {
         recovered: vec![
             ("deaths", report.deaths),
             ("redelivered", report.redelivered),
-            ("failed", report.failed),
-            ("retried", report.retried),
             ("leases lost", report.leases_lost),
         ],
         standing: Some(Standing {
@@ -219,6 +220,8 @@ fn of_tasks(report: &tasks::Report) -> Inside {
             leased: report.leased,
             dead_letters: report.dead_letters,
             finished: report.finished,
+            failed: report.failed,
+            retried: report.retried,
             oldest: report.oldest,
             waited: Spread::from(&report.waiting_times),
             worked: Spread::from(&report.working_times),

@@ -117,7 +117,7 @@ const RATE: usize = 6;
 const MEMBERS: usize = 7;
 const STATE: usize = 6;
 const TIMES: usize = 15;
-const RECOVERED: usize = 22;
+const RECOVERED: usize = 24;
 /// The margins, what has always the same width, and what is between.
 const FIXED: usize = 2 + KIND + DEPTH + 2 * RATE + MEMBERS + STATE + 8;
 
@@ -222,13 +222,13 @@ impl Widths {
         if self.times {
             let times = top.times(segment);
             for spread in [times.as_ref().map(|times| &times.waited), times.as_ref().map(|times| &times.worked)] {
-                row.push_span(cell(&spread.map_or(String::new(), between), TIMES + 1));
+                row.push_span(cell(&spread.map_or(String::new(), between), TIMES) + " ");
             }
         }
         if self.recovered {
             let died = inside.recovered.iter().filter(|(_, count)| *count > 0).take(2);
             let told: Vec<String> = died.map(|(what, count)| format!("{} {what}", short(*count as f64))).collect();
-            row.push_span(Span::styled(cell(&told.join(", "), RECOVERED + 1), palette.doubtful()));
+            row.push_span(Span::styled(cell(&told.join(", "), RECOVERED) + " ", palette.doubtful()));
         }
         match inside.dead() {
             0 => row.push_span(cell(&inside.members.len().to_string(), MEMBERS + 1)),

@@ -12,7 +12,7 @@ const KEYS: [(&str, &str); 9] = [
     ("PgUp PgDn  Home End", "go by a page, to the first, to the last"),
     ("Enter  →", "open the chosen one"),
     ("Esc  Backspace  ←", "back to all"),
-    ("s", "sort by the next column: name, depth, rate in, rate out, members"),
+    ("s", "sort by name, depth, rate in, rate out, members in turn"),
     ("r", "turn the order round"),
     ("p  Space", "pause: look no more; and go on"),
     ("?  h", "this"),
@@ -20,13 +20,13 @@ const KEYS: [(&str, &str); 9] = [
 ];
 
 const WORDS: [(&str, &str); 8] = [
-    ("DEPTH", "how many are in it; of a broadcast, how far its last reader is behind"),
-    ("IN/S OUT/S", "each second; of a broadcast, OUT is what all readers read"),
-    ("stale", "no process has it open: left behind, or waiting for its next user"),
-    ("dead", "the kernel says so; whoever is held up by it puts it right"),
+    ("DEPTH", "how many are in it; how far its last reader is behind"),
+    ("IN/S OUT/S", "in each second; OUT is what all readers read together"),
+    ("stale", "no process has it open: left behind, or waits for one"),
+    ("dead", "the kernel says so; who is held up by it puts it right"),
     ("deaths", "how many were noticed"),
-    ("redelivered", "handed out again, marked: who had it first died with it"),
-    ("voided", "pushes that came to nothing: who made them died in them"),
+    ("redelivered", "handed out again, marked: who had it first died"),
+    ("voided", "pushes that came to nothing: who made them died"),
     ("waited, worked on", "how long tasks did: half (p50), nearly all (p99)"),
 ];
 
@@ -36,4 +36,18 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, palette: Palette) {
     };
     let lines = KEYS.iter().map(line).chain([Line::raw("")]).chain(WORDS.iter().map(line));
     frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), area.inner(Margin::new(2, 1)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_fits_the_smallest_usual_terminal() {
+        for (word, means) in KEYS.iter().chain(&WORDS) {
+            assert!(word.chars().count() < 21 && means.chars().count() <= 80 - 4 - 21, "{word}: {means}");
+        }
+        // With the lines above and below, and what is between the two.
+        assert!(KEYS.len() + WORDS.len() + 5 <= 24);
+    }
 }

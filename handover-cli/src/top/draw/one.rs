@@ -1,5 +1,6 @@
 //! Everything about one queue.
 
+use handover::Kind;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Margin, Rect};
 use ratatui::text::{Line, Span};
@@ -57,11 +58,20 @@ fn facts(segment: &Segment, inside: &Inside, width: usize, palette: Palette) -> 
     let label = |text: &str| Span::styled(format!("{text:<11}"), palette.quiet());
     let part = inside.depth as f64 / inside.capacity.max(1) as f64;
     let (filled, left) = bar(part, width.saturating_sub(45).min(60));
+    let (depth, told) = match segment.kind {
+        Some(Kind::Broadcast) => {
+            ("behind", format!(" {}, and {} are kept", grouped(inside.depth), grouped(inside.capacity as u64)))
+        }
+        _ => {
+            let (depth, capacity) = (grouped(inside.depth), grouped(inside.capacity as u64));
+            ("depth", format!(" {depth} of {capacity}, {:.0} %", part * 100.0))
+        }
+    };
     let depth = Line::from(vec![
-        label("depth"),
+        label(depth),
         Span::styled(filled, palette.fill(part)),
         Span::styled(left, palette.quiet()),
-        Span::raw(format!(" {} of {}, {:.0} %", grouped(inside.depth), grouped(inside.capacity as u64), part * 100.0)),
+        Span::raw(told),
     ]);
     let mut state = vec![if segment.in_use { "in use" } else { "stale: no process has it open" }.to_owned()];
     if inside.closed {
@@ -71,10 +81,13 @@ fn facts(segment: &Segment, inside: &Inside, width: usize, palette: Palette) -> 
     if inside.max_capacity > inside.capacity {
         state.push(format!("can grow to {}", grouped(inside.max_capacity as u64)));
     }
-    let ever = match inside.went {
+    let mut ever = match inside.went {
         Some(went) => format!("{} in, {} out", grouped(inside.came), grouped(went)),
         None => format!("{} published", grouped(inside.came)),
     };
+    if let Some(standing) = &inside.standing {
+        ever += &format!(", {} failed, {} retried", grouped(standing.failed), grouped(standing.retried));
+    }
     let mut lines = vec![
         depth,
         Line::from(vec![label("state"), Span::raw(state.join(", "))]),

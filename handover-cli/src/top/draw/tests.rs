@@ -70,6 +70,8 @@ fn scene(seconds: u64) -> Vec<Segment> {
             leased: 1,
             dead_letters: 1,
             finished: 0,
+            failed: 4,
+            retried: 3,
             oldest: Some(Duration::from_millis(2500)),
             waited: spread(&waited),
             worked: spread(&[(20_000, 59 * seconds)]),
@@ -168,7 +170,7 @@ fn a_task_queue_is_shown_with_its_times() {
  handover top  jobs, a task queue                                      every 1s
  depth      ━━━━━━━━━━━━━━━━━━━━━━━━━━╸────── 8 of 10, 80 %
  state      in use, closed, slots of 1,028 bytes
- ever       180 in, 177 out
+ ever       180 in, 177 out, 4 failed, 3 retried
  recovered  deaths 0
  waiting    5: 2 of priority 7, 3 of priority 0; the oldest for 2.5 s
  besides    1 in work, 1 delayed, 1 dead letter, 0 results
@@ -199,7 +201,7 @@ fn a_broadcast_is_shown_with_its_readers() {
         &screen(&mut top(scene, Some("prices")), (80, 24)),
         r"
  handover top  prices, a broadcast                                     every 1s
- depth      ╸──────────────────────────────── 12 of 4,096, 0 %
+ behind     ╸──────────────────────────────── 12, and 4,096 are kept
  state      in use, slots of 1,028 bytes
  ever       1,500 published
  recovered  deaths 0
