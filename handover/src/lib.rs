@@ -45,6 +45,7 @@ mod slots;
 mod sync;
 pub mod tasks;
 pub mod threads;
+mod upkeep;
 #[cfg(all(loom, test))]
 mod weak;
 
@@ -66,5 +67,6 @@ pub use segment::{
     placement, placement_at, segments,
 };
 pub use tasks::Tasks;
+pub use upkeep::{reap, reap_at, remove_if_stale, remove_if_stale_at};
 /// The traits that make a type plain data, to derive.
 pub use zerocopy;

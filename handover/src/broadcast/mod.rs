@@ -235,17 +235,43 @@ pub struct ReaderReport {
 
 /// What can be told of the broadcast of that name, whatever its messages' type.
 pub fn inspect(name: &str) -> Result<Report, Error> {
-    inspected(Segment::open(&Place::Named(name.into()))?)
+    inspected(Segment::look(&Place::Named(name.into()))?)
 }
 
 /// What can be told of the broadcast in that file, whatever its messages' type.
 pub fn inspect_at(path: impl AsRef<Path>) -> Result<Report, Error> {
-    inspected(Segment::open(&Place::Path(path.as_ref().into()))?)
+    inspected(Segment::look(&Place::Path(path.as_ref().into()))?)
 }
 
 fn inspected(segment: Segment) -> Result<Report, Error> {
     let measures = Measures::of(&segment)?;
     Ok(report(&Core::new(segment, measures)))
+}
+
+/// Settles what dead members have left, whatever the messages' type, and says how many they were.
+pub(crate) fn reap(segment: Segment) -> Result<usize, Error> {
+    let measures = Measures::of(&segment)?;
+    let core = Core::new(segment, measures);
+    let dead = core.members().iter().filter(|member| !member.alive).count();
+    // Whoever attaches reaps all others. Without a cursor of its own it holds nobody up.
+    for role in [Role::Consumer, Role::Producer] {
+        match core.attach(role) {
+            Ok(membership) => {
+                core.roster.detach(&membership);
+                return Ok(dead);
+            }
+            Err(Error::Taken { .. } | Error::TooManyMembers { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // All places are taken, by the living: they do it.
+    Ok(0)
+}
+
+/// Whether it is closed, nobody is attached, and nothing was published that a reader could yet come for.
+pub(crate) fn is_finished(segment: Segment) -> Result<bool, Error> {
+    let report = inspected(segment)?;
+    Ok(report.closed && report.writer.is_none() && report.readers.is_empty() && report.published == 0)
 }
 
 fn report(core: &Core) -> Report {

@@ -27,7 +27,7 @@ use crate::blocking::Shrink;
 use crate::error::Error;
 use crate::message::{self, Message, Shareable};
 use crate::places::ways_to_open;
-use crate::roster::{Counts, Member};
+use crate::roster::{Counts, Member, Role};
 use crate::segment::{Place, Segment};
 
 /// The longest message of a kind whose length varies: what the slot has besides its length.
@@ -214,12 +214,12 @@ pub struct Report {
 
 /// What can be told of the queue of that name, whatever its messages' type.
 pub fn inspect(name: &str) -> Result<Report, Error> {
-    report(Segment::open(&Place::Named(name.into()))?)
+    report(Segment::look(&Place::Named(name.into()))?)
 }
 
 /// What can be told of the queue in that file, whatever its messages' type.
 pub fn inspect_at(path: impl AsRef<Path>) -> Result<Report, Error> {
-    report(Segment::open(&Place::Path(path.as_ref().into()))?)
+    report(Segment::look(&Place::Path(path.as_ref().into()))?)
 }
 
 fn report(segment: Segment) -> Result<Report, Error> {
@@ -237,6 +237,34 @@ fn report(segment: Segment) -> Result<Report, Error> {
         counts: core.counts(),
         members: core.members(),
     })
+}
+
+/// Settles what dead members have left, whatever the messages' type, and says how many they were.
+pub(crate) fn reap(segment: Segment) -> Result<usize, Error> {
+    let measures = Measures::of(&segment)?;
+    let core = Core::in_segment(segment, measures);
+    let dead = core.members().iter().filter(|member| !member.alive).count();
+    // Whoever attaches reaps all others. Where only one may be there it may be there already, but not in both roles and
+    // dead in one: who comes in the other finds out.
+    for (role, sole) in [(Role::Consumer, measures.one_consumer), (Role::Producer, measures.one_producer)] {
+        match core.attach(role, sole) {
+            Ok(membership) => {
+                core.roster.detach(&membership);
+                return Ok(dead);
+            }
+            Err(Error::Taken { .. } | Error::TooManyMembers { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // All places are taken, by the living: they do it.
+    Ok(0)
+}
+
+/// Whether it is closed, and nothing is left in it or in anybody's hands.
+pub(crate) fn is_finished(segment: Segment) -> Result<bool, Error> {
+    let report = report(segment)?;
+    // What is in somebody's hands, a member has: one that died is there until what it held is settled.
+    Ok(report.closed && report.members.is_empty() && report.len + report.handed_back == 0)
 }
 
 /// Removes the queue (or other segment) of that name. Who has it open goes on using it, unseen by others.

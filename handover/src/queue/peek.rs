@@ -35,7 +35,7 @@ pub fn peek_at(path: impl AsRef<Path>, most: usize) -> Result<Vec<Peeked>, Error
 /// In a mapping of its own, also where this process uses the queue: so what it reads while others write plainly is, like
 /// what another process would read, no memory of theirs.
 fn peek_in(place: &Place, most: usize) -> Result<Vec<Peeked>, Error> {
-    let segment = Segment::open_read_only(place)?;
+    let segment = Segment::look(place)?;
     let measures = Measures::of(&segment)?;
     let looker = Looker::new(segment.header(), measures.size);
     let core = Core::in_segment(segment, measures);

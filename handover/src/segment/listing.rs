@@ -17,6 +17,11 @@ pub struct NamedSegment {
     pub kind: Result<Kind, Error>,
     /// The length of its file. 0 if it can't be told.
     pub bytes: u64,
+    /// Whether it is removed when its last user leaves. If it is there and nobody has it open, they were all killed. False if
+    /// it can't be told.
+    pub goes_with_last_user: bool,
+    /// Who may open it, as file permissions.
+    pub mode: u32,
     /// Whether any process has it open. If none has, it was left behind, or waits for its next user. False if it can't be
     /// told.
     pub in_use: bool,
@@ -43,8 +48,17 @@ pub fn segments() -> Result<Vec<NamedSegment>, Error> {
         let segment = match look(&Place::Named(name.clone())) {
             // Gone since its name was read.
             Err(Error::NotFound { .. }) => continue,
-            Err(error) => NamedSegment { name, kind: Err(error), bytes: 0, in_use: false },
-            Ok(Looked { kind, bytes, in_use }) => NamedSegment { name, kind, bytes, in_use },
+            Err(error) => {
+                NamedSegment { name, kind: Err(error), bytes: 0, in_use: false, goes_with_last_user: false, mode: 0 }
+            }
+            Ok(Looked { header, bytes, mode, in_use }) => NamedSegment {
+                name,
+                goes_with_last_user: header.as_ref().is_ok_and(Header::goes_with_last_user),
+                kind: header.map(|header| header.kind()),
+                bytes,
+                mode,
+                in_use,
+            },
         };
         all.push(segment);
     }
@@ -53,17 +67,18 @@ pub fn segments() -> Result<Vec<NamedSegment>, Error> {
 
 /// What the segment of that name holds.
 pub fn kind(name: &str) -> Result<Kind, Error> {
-    look(&Place::Named(name.into()))?.kind
+    look(&Place::Named(name.into()))?.header.map(|header| header.kind())
 }
 
 /// What the segment in that file holds.
 pub fn kind_at(path: impl AsRef<Path>) -> Result<Kind, Error> {
-    look(&Place::Path(path.as_ref().into()))?.kind
+    look(&Place::Path(path.as_ref().into()))?.header.map(|header| header.kind())
 }
 
 pub(super) struct Looked {
-    kind: Result<Kind, Error>,
+    header: Result<Header, Error>,
     bytes: u64,
+    mode: u32,
     pub(super) in_use: bool,
 }
 
@@ -71,10 +86,10 @@ pub(super) fn look(place: &Place) -> Result<Looked, Error> {
     let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
     let path = place.file()?.ok_or_else(|| refuse(Refusal::Missing))?;
     let file = os::open(&path, Access::ReadOnly).map_err(refuse)?;
-    let bytes = os::facts(file.as_fd()).map_err(refuse)?.length;
+    let facts = os::facts(file.as_fd()).map_err(refuse)?;
     let in_use = os::is_locked(file.as_fd(), PRESENCE).map_err(|error| refuse(Refusal::Other(error)))?;
     let mut beginning = [0; size_of::<Header>()];
     let have = os::read_beginning(file.as_fd(), &mut beginning).map_err(refuse)?;
-    let kind = Header::validated(&beginning[..have], bytes, place).map(|header| header.kind());
-    Ok(Looked { kind, bytes, in_use })
+    let header = Header::validated(&beginning[..have], facts.length, place);
+    Ok(Looked { header, bytes: facts.length, mode: facts.mode, in_use })
 }

@@ -34,7 +34,7 @@ use crate::os::{self, Access, LockFile, Mapping, Refusal};
 /// member.
 const PRESENCE: u64 = 0;
 
-/// A mapped segment. To have one is to be its user: see [`segments`].
+/// A mapped segment. To have one is to be its user, unless it is only looked at: see [`segments`].
 #[derive(Debug)]
 pub(crate) struct Segment {
     header: Header,
@@ -43,6 +43,14 @@ pub(crate) struct Segment {
     path: Option<PathBuf>,
     mapping: Mapping,
     lock_file: LockFile,
+}
+
+/// What somebody wants who opens a segment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Use,
+    /// To read it once. Who looks is not present: the segment may go meanwhile, and does not go because of it.
+    Look,
 }
 
 impl Segment {
@@ -133,6 +141,14 @@ impl Segment {
         Segment::open_as(place, Access::ReadWrite)
     }
 
+    /// Opens a segment to look at it, without becoming its user.
+    pub(crate) fn look(place: &Place) -> Result<Segment, Error> {
+        let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
+        let path = place.file()?.ok_or_else(|| refuse(Refusal::Missing))?;
+        let lock_file = LockFile::new(|| os::open(&path, Access::ReadOnly)).map_err(refuse)?;
+        Segment::attach(place.clone(), None, Access::ReadOnly, lock_file, Purpose::Look)
+    }
+
     /// Opens a segment whose body must not be written to: the processor refuses it, and ends the process.
     pub(crate) fn open_read_only(place: &Place) -> Result<Segment, Error> {
         Segment::open_as(place, Access::ReadOnly)
@@ -144,7 +160,7 @@ impl Segment {
         };
         let lock_file = LockFile::new(|| os::open(&path, access))
             .map_err(|refusal| refused(&place.to_string(), "open", 0, refusal))?;
-        Segment::attach(place.clone(), Some(path), access, lock_file)
+        Segment::attach(place.clone(), Some(path), access, lock_file, Purpose::Use)
     }
 
     /// Opens the segment behind a descriptor, which stays the caller's and may be closed. The segment does not learn
@@ -162,10 +178,16 @@ impl Segment {
         let place = Place::Anonymous;
         let lock_file = LockFile::new(|| os::reopen(file.as_fd(), access))
             .map_err(|refusal| refused(&place.to_string(), "open", 0, refusal))?;
-        Segment::attach(place, None, access, lock_file)
+        Segment::attach(place, None, access, lock_file, Purpose::Use)
     }
 
-    fn attach(place: Place, path: Option<PathBuf>, access: Access, lock_file: LockFile) -> Result<Segment, Error> {
+    fn attach(
+        place: Place,
+        path: Option<PathBuf>,
+        access: Access,
+        lock_file: LockFile,
+        purpose: Purpose,
+    ) -> Result<Segment, Error> {
         let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
         let missing = || Error::NotFound { place: place.to_string() };
 
@@ -183,7 +205,7 @@ impl Segment {
         };
         let (header, length) = lock_file.with_fd(validate).map_err(refuse)??;
 
-        if !be_present(&lock_file).map_err(|error| refuse(Refusal::Other(error)))? {
+        if purpose == Purpose::Use && !be_present(&lock_file).map_err(|error| refuse(Refusal::Other(error)))? {
             return Err(missing());
         }
         // Opened while its last user was about to remove it: that user found nobody present, or a plain removal came
@@ -316,8 +338,9 @@ fn stays_where_it_is_put(file: BorrowedFd<'_>) -> Result<(), Refusal> {
 
 /// Takes the lock that every user has. False if somebody is about to remove the segment.
 fn be_present(lock_file: &LockFile) -> std::io::Result<bool> {
-    // Who leaves holds the byte alone for the time of a removal, or for less if the file is no longer the named one.
-    for _ in 0..20 {
+    // Who leaves holds the byte alone for the time of a removal, or for less if the file is no longer the named one; who
+    // removes what is stale, for as long as it takes to see once more whether it is.
+    for _ in 0..400 {
         if lock_file.try_lock_shared(PRESENCE)? {
             return Ok(true);
         }
@@ -352,6 +375,34 @@ pub(crate) fn remove(place: &Place) -> Result<(), Error> {
         return Err(Error::NotFound { place: place.to_string() });
     };
     os::remove(&path).map_err(|refusal| refused(&place.to_string(), "remove", 0, refusal))
+}
+
+/// Removes the segment if nobody has it open and `stale` says so of it. Returns whether it did.
+///
+/// Who opens it at this moment either is there already, and it stays, or finds that it does not exist. `stale` is asked
+/// twice, the second time while nobody is there who could change anything.
+pub(crate) fn remove_unused(place: &Place, stale: impl Fn(Segment) -> Result<bool, Error>) -> Result<bool, Error> {
+    let refuse = |refusal| refused(&place.to_string(), "remove", 0, refusal);
+    let path = place.file()?.ok_or_else(|| refuse(Refusal::Missing))?;
+    // First without keeping anybody waiting.
+    if !stale(Segment::look(place)?)? {
+        return Ok(false);
+    }
+    let lock_file = LockFile::new(|| os::open(&path, Access::ReadWrite)).map_err(refuse)?;
+    if !lock_file.try_lock(PRESENCE).map_err(|error| refuse(Refusal::Other(error)))? {
+        return Ok(false);
+    }
+    // It may be another one than a moment ago. What is looked at is what is locked.
+    let again = LockFile::new(|| lock_file.with_fd(|file| os::reopen(file, Access::ReadOnly))?).map_err(refuse)?;
+    if !stale(Segment::attach(place.clone(), None, Access::ReadOnly, again, Purpose::Look)?)? {
+        return Ok(false);
+    }
+    let identity = lock_file.with_fd(os::facts).and_then(|facts| facts).map_err(refuse)?.identity;
+    if os::facts_at(&path).map_err(refuse)?.identity != identity {
+        return Ok(false);
+    }
+    os::remove(&path).map_err(refuse)?;
+    Ok(true)
 }
 
 /// The names of this machine's segments, sorted. Files that are named like segments are listed whatever they hold.

@@ -1,6 +1,7 @@
 //! What can be told of a task queue, and done to it as a whole.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::fence;
 use std::thread;
@@ -133,17 +134,39 @@ pub struct DeadLetter<T> {
 
 /// What can be told of the task queue of that name, whatever its tasks' type.
 pub fn inspect(name: &str) -> Result<Report, Error> {
-    inspected(Segment::open(&Place::Named(name.into()))?)
+    inspected(Segment::look(&Place::Named(name.into()))?)
 }
 
 /// What can be told of the task queue in that file, whatever its tasks' type.
 pub fn inspect_at(path: impl AsRef<Path>) -> Result<Report, Error> {
-    inspected(Segment::open(&Place::Path(path.as_ref().into()))?)
+    inspected(Segment::look(&Place::Path(path.as_ref().into()))?)
 }
 
 fn inspected(segment: Segment) -> Result<Report, Error> {
     let measures = Measures::of(&segment)?;
     Ok(report(&Core::new(segment, measures)))
+}
+
+/// Settles what dead members have left, whatever the tasks' type, and says how many they were.
+pub(crate) fn reap(segment: Segment) -> Result<usize, Error> {
+    let measures = Measures::of(&segment)?;
+    let core = Arc::new(Core::new(segment, measures));
+    let dead = core.members().iter().filter(|member| !member.alive).count();
+    match TaskMember::administer(&core) {
+        Ok(_) => Ok(dead),
+        // All places are taken, by the living: they do it.
+        Err(Error::Taken { .. } | Error::TooManyMembers { .. }) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether it is closed, and nothing is left in it or in anybody's hands.
+pub(crate) fn is_finished(segment: Segment) -> Result<bool, Error> {
+    let report = inspected(segment)?;
+    let left =
+        report.waiting.iter().sum::<usize>() + report.delayed + report.leased + report.dead_letters + report.finished;
+    // What is on its way from one to the other, a member has.
+    Ok(report.closed && report.workers.is_empty() && report.submitters.is_empty() && left == 0)
 }
 
 fn since(time: u64, now: u64) -> Duration {

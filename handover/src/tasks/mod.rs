@@ -44,6 +44,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::admin::{DeadLetter, Leased, Report, WorkerReport, inspect, inspect_at};
+pub(crate) use self::admin::{is_finished, reap};
 pub use self::core::LEVELS;
 use self::core::{Core, Measures};
 pub use self::desk::Times;

@@ -48,7 +48,7 @@ pub fn peek_at(path: impl AsRef<Path>, most: usize) -> Result<Vec<Peeked>, Error
 }
 
 fn peek_in(place: &Place, most: usize) -> Result<Vec<Peeked>, Error> {
-    let segment = Segment::open_read_only(place)?;
+    let segment = Segment::look(place)?;
     let measures = Measures::of(&segment)?;
     let looker = Looker::new(segment.header(), measures.size);
     let core = Core::new(segment, measures);

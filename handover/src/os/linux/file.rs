@@ -59,6 +59,8 @@ pub(crate) struct Facts {
     /// Bytes for which memory or disk is set aside.
     pub(crate) reserved: u64,
     pub(crate) regular: bool,
+    /// Who may open it.
+    pub(crate) mode: u32,
 }
 
 // The system's record has other widths on other processors.
@@ -70,6 +72,7 @@ fn facts_from(status: &rustix::fs::Stat) -> Facts {
         length: status.st_size as u64,
         reserved: (status.st_blocks as u64).saturating_mul(512),
         regular: FileType::from_raw_mode(status.st_mode) == FileType::RegularFile,
+        mode: status.st_mode as u32 & 0o777,
     }
 }
 

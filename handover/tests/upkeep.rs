@@ -1,0 +1,249 @@
+//! What is put right by somebody who comes to see whether all is well.
+
+mod common;
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Child, Name};
+use handover::broadcast::{Broadcast, Start};
+use handover::{
+    Error, Options, Queue, SharedMemory, Tasks, broadcast, inspect, reap, remove_if_stale, segments, tasks,
+};
+
+#[test]
+fn child() {
+    let Some((what, words)) = common::task() else { return };
+    let name = &words[0];
+    match &what[..] {
+        "open" => {
+            let _queue = Options::new(4).goes_with_last_user().create::<u64>(name).unwrap();
+            common::say("open");
+            common::heard();
+        }
+        "receive" => {
+            let queue = Queue::<u64>::open(name).unwrap();
+            let mut consumer = queue.consumer().unwrap();
+            let _held = consumer.receive().unwrap();
+            common::say("held");
+            common::heard();
+        }
+        "read" => {
+            let _reader = Broadcast::<u64>::open(name).unwrap().gating_reader(Start::Oldest).unwrap();
+            common::say("reading");
+            common::heard();
+        }
+        "work" => {
+            let worker = Tasks::<u64>::open(name).unwrap().worker().unwrap();
+            let _lease = worker.take().unwrap();
+            common::say("working");
+            common::heard();
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// Has a child do that with a segment, and kills it in the midst.
+fn killed(what: &str, name: &str) {
+    let mut child = Child::start(&format!("{what} {name}"));
+    child.hear();
+    child.kill();
+    child.wait();
+}
+
+fn exists(name: &str) -> bool {
+    segments().unwrap().iter().any(|segment| segment.name == name)
+}
+
+#[test]
+fn to_look_at_a_segment_does_not_remove_it() {
+    let name = Name::new();
+    killed("open", &name);
+    let left = segments().unwrap().into_iter().find(|segment| segment.name == *name).unwrap();
+    assert!(left.goes_with_last_user && !left.in_use);
+    assert_eq!(left.mode, 0o600);
+    inspect(&name).unwrap();
+    handover::peek(&name, 1).unwrap();
+    handover::placement(&name).unwrap();
+    assert!(exists(&name));
+    // To open it is to be its last user.
+    drop(Queue::<u64>::open(&name).unwrap());
+    assert!(!exists(&name));
+}
+
+#[test]
+fn what_was_to_go_with_users_who_were_all_killed_is_removed() {
+    let name = Name::new();
+    killed("open", &name);
+    assert!(remove_if_stale(&name).unwrap());
+    assert!(!exists(&name));
+    assert!(matches!(remove_if_stale(&name), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn what_is_in_use_stays() {
+    let name = Name::new();
+    let queue = Options::new(4).goes_with_last_user().create::<u64>(&name).unwrap();
+    queue.close();
+    assert!(!remove_if_stale(&name).unwrap());
+    assert!(exists(&name));
+}
+
+#[test]
+fn of_what_nobody_has_open_goes_what_is_closed_and_empty_and_nothing_else() {
+    let name = Name::new();
+    let queue = Options::new(4).create::<u64>(&name).unwrap();
+    queue.producer().unwrap().push(1).unwrap();
+    drop(queue);
+    assert!(!remove_if_stale(&name).unwrap(), "it holds a message");
+    assert_eq!(Queue::<u64>::open(&name).unwrap().consumer().unwrap().pop().unwrap(), 1);
+    assert!(!remove_if_stale(&name).unwrap(), "it waits for its next user");
+    Queue::<u64>::open(&name).unwrap().close();
+    assert!(remove_if_stale(&name).unwrap());
+
+    let prices = broadcast::Options::new(4).create::<u64>(&name).unwrap();
+    prices.writer().unwrap().publish(1).unwrap();
+    prices.close().unwrap();
+    drop(prices);
+    assert!(!remove_if_stale(&name).unwrap(), "a reader may come for its message");
+    handover::remove(&name).unwrap();
+    broadcast::Options::new(4).create::<u64>(&name).unwrap().close().unwrap();
+    assert!(remove_if_stale(&name).unwrap());
+
+    let jobs = tasks::Options::new().tries(1).create::<u64>(&name).unwrap();
+    jobs.submitter().unwrap().submit(1).unwrap();
+    jobs.close();
+    jobs.worker().unwrap().take().unwrap().fail("no").unwrap();
+    drop(jobs);
+    assert!(!remove_if_stale(&name).unwrap(), "it has a dead letter");
+    let jobs = Tasks::<u64>::open(&name).unwrap();
+    for letter in jobs.dead_letters() {
+        jobs.purge(letter.id).unwrap();
+    }
+    drop(jobs);
+    assert!(remove_if_stale(&name).unwrap());
+
+    drop(SharedMemory::create(&name, 10).unwrap());
+    assert!(!remove_if_stale(&name).unwrap(), "nobody said that it is done with");
+}
+
+#[test]
+fn what_a_dead_one_held_keeps_a_closed_queue() {
+    let name = Name::new();
+    let queue = Options::new(4).create::<u64>(&name).unwrap();
+    queue.producer().unwrap().push(7).unwrap();
+    queue.close();
+    drop(queue);
+    killed("receive", &name);
+    let found = inspect(&name).unwrap();
+    assert_eq!((found.len, found.handed_back), (0, 0), "the dead one has it");
+    assert!(!remove_if_stale(&name).unwrap());
+    assert_eq!(reap(&name).unwrap(), 1);
+    assert_eq!(inspect(&name).unwrap().handed_back, 1);
+    assert!(!remove_if_stale(&name).unwrap());
+    assert_eq!(Queue::<u64>::open(&name).unwrap().consumer().unwrap().pop().unwrap(), 7);
+    assert!(remove_if_stale(&name).unwrap());
+}
+
+#[test]
+fn the_dead_of_every_kind_are_reaped_whatever_the_messages_are() {
+    let name = Name::new();
+    let queue = Options::new(4).one_consumer().create::<u64>(&name).unwrap();
+    queue.producer().unwrap().push(7).unwrap();
+    killed("receive", &name);
+    assert_eq!(reap(&name).unwrap(), 1);
+    assert_eq!(reap(&name).unwrap(), 0);
+    assert!(queue.members().is_empty() && queue.counts().deaths == 1);
+    handover::remove(&name).unwrap();
+
+    // One to one, and the only other place is taken by the living.
+    let queue = Options::new(4).one_producer().one_consumer().create::<u64>(&name).unwrap();
+    let mut producer = queue.producer().unwrap();
+    producer.push(7).unwrap();
+    killed("receive", &name);
+    assert_eq!((reap(&name).unwrap(), reap(&name).unwrap()), (1, 0));
+    let _consumer = queue.consumer().unwrap();
+    assert_eq!(reap(&name).unwrap(), 0);
+    handover::remove(&name).unwrap();
+
+    let prices = broadcast::Options::new(4).readers(1).create::<u64>(&name).unwrap();
+    killed("read", &name);
+    assert_eq!(prices.report().readers.len(), 1);
+    assert_eq!((reap(&name).unwrap(), reap(&name).unwrap()), (1, 0));
+    assert!(prices.report().readers.is_empty());
+    handover::remove(&name).unwrap();
+
+    let jobs = tasks::Options::new().create::<u64>(&name).unwrap();
+    jobs.submitter().unwrap().submit(1).unwrap();
+    killed("work", &name);
+    assert_eq!((jobs.report().leased, reap(&name).unwrap(), reap(&name).unwrap()), (1, 1, 0));
+    let report = jobs.report();
+    assert_eq!((report.leased, report.waiting.iter().sum::<usize>(), report.deaths), (0, 1, 1));
+}
+
+/// Looks for what is stale, again and again, until that is over.
+fn beside_a_remover(name: &str, work: impl FnOnce()) {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                match remove_if_stale(name) {
+                    Ok(_) | Err(Error::NotFound { .. }) => {}
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        });
+        work();
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_message_in_a_queue_that_nobody_has_open_is_not_lost_to_a_remover() {
+    let name = Name::new();
+    drop(Options::new(4).create::<u64>(&name).unwrap());
+    beside_a_remover(&name, || {
+        let begun = Instant::now();
+        let mut number = 0;
+        while begun.elapsed() < Duration::from_millis(400) {
+            number += 1;
+            let queue = Queue::<u64>::open(&name).unwrap();
+            queue.producer().unwrap().push(number).unwrap();
+            drop(queue);
+            let found = Queue::<u64>::open(&name).unwrap().consumer().unwrap().try_pop().unwrap();
+            assert_eq!(found, number);
+        }
+    });
+}
+
+#[test]
+fn who_comes_while_it_is_removed_has_a_segment_with_a_name_or_none() {
+    let name = Name::new();
+    let left = Name::new();
+    killed("open", &left);
+    let folder = |name: &str| format!("/dev/shm/handover.{name}");
+    let (mut came, mut missed) = (0, 0);
+    beside_a_remover(&name, || {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(400) {
+            // A segment that its users left behind, as often as wanted: there at once, unless the last one still is.
+            let copy = folder(&format!("{}-copy", &*name));
+            fs::copy(folder(&left), &copy).unwrap();
+            let _ = fs::hard_link(&copy, folder(&name));
+            fs::remove_file(&copy).unwrap();
+            match Queue::<u64>::open(&name) {
+                Ok(queue) => {
+                    came += 1;
+                    queue.producer().unwrap().push(came).unwrap();
+                    let same = Queue::<u64>::open(&name).expect("it is in use, so it has its name");
+                    assert_eq!(same.consumer().unwrap().try_pop().unwrap(), came);
+                }
+                Err(Error::NotFound { .. }) => missed += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    });
+    assert!(came > 0 && missed > 0, "{came} came, {missed} missed it");
+}
