@@ -46,6 +46,12 @@ pub(crate) struct Create {
     /// For how long a worker is given a task: 30s, 5m. As long as it lives, if nothing is said (tasks).
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     lease: Option<Duration>,
+    /// Put its memory on that NUMA node. (handover stat shows where it is.)
+    #[arg(long, value_name = "NODE")]
+    numa: Option<u32>,
+    /// Ask for huge pages. The system gives as many as it has.
+    #[arg(long)]
+    huge: bool,
 }
 
 pub(crate) const CREATE_EXAMPLE: &str = "\
@@ -53,6 +59,7 @@ Examples:
   handover create lines
   handover create prices --kind broadcast --capacity 8192 --message-size 64
   handover create jobs --kind tasks --message-size 64K --tries 3 --lease 5m
+  handover create ticks --capacity 1000000 --numa 0 --huge
   handover create ./jobs.segment --kind tasks";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -111,6 +118,22 @@ fn make(wanted: &Create) -> Result<(), Error> {
         (None, Some(file)) => Target::File(file.clone()),
         (None, None) => unreachable!("one of them is required"),
     };
+    // The same for all kinds, whose settings are types of their own.
+    macro_rules! made {
+        ($options:expr) => {{
+            let mut options = $options;
+            if let Some(node) = wanted.numa {
+                options = options.numa_node(node);
+            }
+            if wanted.huge {
+                options = options.huge_pages();
+            }
+            match &target {
+                Target::Name(name) => options.create::<[u8]>(name).map(drop),
+                Target::File(path) => options.create_at::<[u8]>(path).map(drop),
+            }
+        }};
+    }
     let capacity = wanted.capacity;
     match wanted.kind {
         Made::Queue => {
@@ -124,14 +147,11 @@ fn make(wanted: &Create) -> Result<(), Error> {
             if wanted.consumers == Some(Crowd::One) {
                 options = options.one_consumer();
             }
-            target.create(&options)?;
+            made!(options)
         }
         Made::Broadcast => {
             let options = broadcast::Options::new(capacity).message_max(wanted.message_size).readers(wanted.members);
-            match &target {
-                Target::Name(name) => options.create::<[u8]>(name).map(drop),
-                Target::File(path) => options.create_at::<[u8]>(path).map(drop),
-            }?;
+            made!(options)
         }
         Made::Tasks => {
             let mut options =
@@ -145,13 +165,9 @@ fn make(wanted: &Create) -> Result<(), Error> {
             if let Some(lease) = wanted.lease {
                 options = options.lease(lease);
             }
-            match &target {
-                Target::Name(name) => options.create::<[u8]>(name).map(drop),
-                Target::File(path) => options.create_at::<[u8]>(path).map(drop),
-            }?;
+            made!(options)
         }
     }
-    Ok(())
 }
 
 #[derive(Args, Debug)]

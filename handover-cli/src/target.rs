@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use handover::{Broadcast, Error, Kind, Peeked, Queue, Tasks, broadcast, tasks};
+use handover::{Broadcast, Error, Kind, Peeked, Placement, Queue, Tasks, broadcast, tasks};
 
 /// What `NAME` stands for. No name has a slash in it: so with one it is the path of a file.
 #[derive(Clone, Debug)]
@@ -63,6 +63,13 @@ impl Target {
         match self {
             Target::Name(name) => options.create::<[u8]>(name).map(drop),
             Target::File(path) => options.create_at::<[u8]>(path).map(drop),
+        }
+    }
+
+    pub(crate) fn placement(&self) -> Result<Placement, Error> {
+        match self {
+            Target::Name(name) => handover::placement(name),
+            Target::File(path) => handover::placement_at(path),
         }
     }
 

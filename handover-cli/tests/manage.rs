@@ -39,6 +39,27 @@ fn what_is_made_is_what_was_asked_for() {
 }
 
 #[test]
+fn its_memory_is_put_where_it_is_asked_for_and_stat_says_where_that_is() {
+    for kind in ["queue", "broadcast", "tasks"] {
+        let name = Name::created(&["--kind", kind, "--capacity", "3000", "--message-size", "1K", "--huge"]);
+        let told = name.json();
+        let (bytes, huge) = (name.stat("memory_bytes"), name.stat("huge_bytes"));
+        assert!(bytes > 3000 * 1024 && huge <= bytes, "{told}");
+        // Where the kernel knows them at all.
+        if let Some(node) = told["nodes"].as_array().unwrap().first() {
+            assert!(well(&["stat", &name]).contains("\nnodes\nnode  bytes\n"));
+            let node = node["node"].to_string();
+            let placed = Name::created(&["--kind", kind, "--numa", &node]);
+            let nodes = placed.json()["nodes"].clone();
+            assert_eq!((nodes[0]["node"].to_string(), nodes.as_array().unwrap().len()), (node, 1));
+        }
+    }
+    let name = Name::new();
+    fails(&["create", &name, "--numa", "1023"], 2, "leave");
+    fails(&["stat", &name], 3, "does not exist");
+}
+
+#[test]
 fn a_name_that_is_taken_is_refused() {
     let name = Name::created(&[]);
     fails(&["create", &name], 1, "exists already");
@@ -170,6 +191,7 @@ fn what_is_not_understood_is_told_with_exit_status_2() {
         &["create", &name, "--message-size", "64X"],
         &["create", &name, "--kind", "tasks", "--lease", "5"],
         &["create", &name, "--producers", "two"],
+        &["create", &name, "--numa", "first"],
         &["push", &name, "x", "--timeout", "1.5s"],
         &["push", &name, "x", "--wait", "--no-wait"],
         &["push", &name, "x", "--priority", "8"],

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use handover::tasks::Times;
-use handover::{Kind, Member, Role, broadcast, tasks};
+use handover::{Kind, Member, Placement, Role, broadcast, tasks};
 
 use super::facts::Facts;
 use crate::screen::Screen;
@@ -33,9 +33,18 @@ pub(crate) fn stat(wanted: &Stat) -> Result<(), Trouble> {
         Kind::Tasks => of_tasks(facts, &target.tasks_report()?),
         _ => facts,
     };
+    let facts = of_placement(facts, &target.placement()?);
     let text =
         if wanted.json { serde_json::to_string_pretty(&facts.json()).expect("values are JSON") } else { facts.lines() };
     Ok(Screen::new().line(text.trim_end())?)
+}
+
+fn of_placement(facts: Facts, placement: &Placement) -> Facts {
+    let node = |(node, bytes): (&u32, &u64)| Facts::default().with("node", *node).with("bytes", *bytes);
+    facts
+        .with("memory_bytes", placement.bytes)
+        .with("huge_bytes", placement.on_huge_pages)
+        .list("nodes", placement.nodes.iter().map(node))
 }
 
 fn of_queue(facts: Facts, report: &handover::Report) -> Facts {
