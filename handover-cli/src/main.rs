@@ -1,6 +1,7 @@
 //! The `handover` command.
 
 mod demo;
+mod doctor;
 mod interrupt;
 mod load;
 mod manage;
@@ -111,6 +112,9 @@ enum Command {
     /// Remove a queue, a broadcast or a task queue.
     #[command(after_help = help(manage::RM_EXAMPLE))]
     Rm(manage::Rm),
+    /// Look whether the machine and its queues are as they should be, and say what to do where they are not.
+    #[command(after_help = help(doctor::EXAMPLE))]
+    Doctor(doctor::Doctor),
     /// Print a script by which a shell completes this command.
     #[command(after_help = help(manual::COMPLETIONS_EXAMPLE))]
     Completions(manual::Completions),
@@ -143,7 +147,7 @@ fn main() -> ExitCode {
     match interrupt::bear_limits().map_err(Trouble::from).and_then(|()| run(command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
-            if !trouble.is_broken_pipe() {
+            if !trouble.is_silent() {
                 // Nobody may be there to read it.
                 let _ = writeln!(io::stderr(), "handover: {trouble}");
             }
@@ -172,6 +176,7 @@ fn run(command: Command) -> Result<(), Trouble> {
         Command::Resize(wanted) => manage::resize(&wanted),
         Command::Close(wanted) => manage::close(&wanted),
         Command::Rm(wanted) => manage::rm(&wanted),
+        Command::Doctor(wanted) => doctor::doctor(&wanted),
         Command::Completions(wanted) => manual::completions::<Arguments>(&wanted),
         Command::Man(wanted) => manual::man::<Arguments>(&wanted),
         Command::DemoProcess { role, number, parent } => demo::play(role, number, parent),

@@ -21,6 +21,8 @@ pub(crate) enum Trouble {
     AtMessage(u64, Box<Trouble>),
     /// More is there than there is to be room for.
     Full(String),
+    /// What is wrong was told already, on standard output.
+    Told,
     /// Anything else, in words.
     Failed(String),
     Handover(Error),
@@ -48,7 +50,12 @@ impl Trouble {
         }
     }
 
-    pub(crate) fn is_broken_pipe(&self) -> bool {
+    /// Whether nothing is to be said besides.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Trouble::Told) || self.is_broken_pipe()
+    }
+
+    fn is_broken_pipe(&self) -> bool {
         matches!(self, Trouble::System(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
@@ -64,6 +71,7 @@ impl fmt::Display for Trouble {
             Trouble::AtMessage(number, trouble) => {
                 write!(f, "message {number} was not taken in, those before it were: {trouble}")
             }
+            Trouble::Told => Ok(()),
             Trouble::Full(what) | Trouble::Failed(what) => f.write_str(what),
             Trouble::Handover(error) => tell(error, f),
             Trouble::System(error) => error.fmt(f),

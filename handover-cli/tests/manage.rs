@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use common::{Name, Running, eventually, fails, run, text, well};
 use rustix::process::Signal;
 
-const COMMANDS: [&str; 12] =
-    ["create", "push", "pop", "publish", "subscribe", "work", "ls", "stat", "top", "resize", "close", "rm"];
+const COMMANDS: [&str; 13] =
+    ["create", "push", "pop", "publish", "subscribe", "work", "ls", "stat", "top", "resize", "close", "rm", "doctor"];
 
 #[test]
 fn every_command_has_a_help_with_an_example_and_the_exit_statuses() {

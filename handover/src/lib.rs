@@ -64,7 +64,7 @@ pub use queue::{
 pub use roster::{Counts, Member, Role};
 pub use segment::{
     Kind, NamedSegment, Placement, ReadOnly, ReadOnlyMemory, ReadView, SharedMemory, View, Writable, kind, kind_at,
-    placement, placement_at, segments,
+    placement, placement_at, segment, segment_at, segments,
 };
 pub use tasks::Tasks;
 pub use upkeep::{reap, reap_at, remove_if_stale, remove_if_stale_at};

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod companion;
+pub(crate) mod machine;
 pub(crate) mod processes;
 pub(crate) mod signals;
 pub(crate) mod standard;

@@ -45,24 +45,40 @@ pub struct NamedSegment {
 pub fn segments() -> Result<Vec<NamedSegment>, Error> {
     let mut all = Vec::new();
     for name in names()? {
-        let segment = match look(&Place::Named(name.clone())) {
+        match told(name.clone(), &Place::Named(name)) {
             // Gone since its name was read.
-            Err(Error::NotFound { .. }) => continue,
-            Err(error) => {
-                NamedSegment { name, kind: Err(error), bytes: 0, in_use: false, goes_with_last_user: false, mode: 0 }
-            }
-            Ok(Looked { header, bytes, mode, in_use }) => NamedSegment {
-                name,
-                goes_with_last_user: header.as_ref().is_ok_and(Header::goes_with_last_user),
-                kind: header.map(|header| header.kind()),
-                bytes,
-                mode,
-                in_use,
-            },
-        };
-        all.push(segment);
+            Err(Error::NotFound { .. }) => {}
+            segment => all.push(segment?),
+        }
     }
     Ok(all)
+}
+
+/// The segment of that name, as [`segments`] would list it. Fails only if there is none.
+pub fn segment(name: &str) -> Result<NamedSegment, Error> {
+    told(name.to_owned(), &Place::Named(name.into()))
+}
+
+/// The segment in that file, as [`segments`] would list it, with the path for its name. Fails only if there is none.
+pub fn segment_at(path: impl AsRef<Path>) -> Result<NamedSegment, Error> {
+    told(path.as_ref().display().to_string(), &Place::Path(path.as_ref().into()))
+}
+
+fn told(name: String, place: &Place) -> Result<NamedSegment, Error> {
+    Ok(match look(place) {
+        Err(error @ (Error::NotFound { .. } | Error::Name { .. })) => return Err(error),
+        Err(error) => {
+            NamedSegment { name, kind: Err(error), bytes: 0, in_use: false, goes_with_last_user: false, mode: 0 }
+        }
+        Ok(Looked { header, bytes, mode, in_use }) => NamedSegment {
+            name,
+            goes_with_last_user: header.as_ref().is_ok_and(Header::goes_with_last_user),
+            kind: header.map(|header| header.kind()),
+            bytes,
+            mode,
+            in_use,
+        },
+    })
 }
 
 /// What the segment of that name holds.

@@ -20,7 +20,7 @@ use zerocopy::IntoBytes;
 
 pub(crate) use header::Header;
 pub use header::Kind;
-pub use listing::{NamedSegment, kind, kind_at, segments};
+pub use listing::{NamedSegment, kind, kind_at, segment, segment_at, segments};
 pub(crate) use making::Making;
 pub use memory::{ReadOnly, ReadOnlyMemory, ReadView, SharedMemory, View, Writable};
 pub(crate) use name::{Place, check as check_name};
