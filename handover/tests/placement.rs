@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process;
 
-use common::{Child, Name, eventually};
+use common::{Child, Name};
 use handover::broadcast::Broadcast;
 use handover::{Error, Options, Queue, Tasks, broadcast, placement, placement_at, tasks};
 
@@ -62,6 +62,7 @@ fn child() {
         }
         .create::<u64>(&words[0])
         .expect("made");
+        common::say("made");
         handover::remove(&words[0]).expect("removed");
     }
 }
@@ -217,7 +218,7 @@ fn a_maker_that_is_killed_leaves_all_of_it_or_nothing() {
     let name = Name::new();
     for nth in 0..40_u64 {
         let mut child = Child::start(&format!("make {}", &*name));
-        eventually("it is made now and then", || path(&name).exists());
+        child.hear();
         std::thread::sleep(std::time::Duration::from_micros(nth * 311 % 7000));
         child.kill();
         child.wait();

@@ -185,6 +185,13 @@ fn the_dead_of_every_kind_are_reaped_whatever_the_messages_are() {
 
 /// Looks for what is stale, again and again, until that is over.
 fn beside_a_remover(name: &str, work: impl FnOnce()) {
+    /// Also when the work fails.
+    struct Ends<'a>(&'a AtomicBool);
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -195,8 +202,8 @@ fn beside_a_remover(name: &str, work: impl FnOnce()) {
                 }
             }
         });
+        let _ends = Ends(&over);
         work();
-        over.store(true, Ordering::Relaxed);
     });
 }
 
@@ -221,17 +228,17 @@ fn a_message_in_a_queue_that_nobody_has_open_is_not_lost_to_a_remover() {
 #[test]
 fn who_comes_while_it_is_removed_has_a_segment_with_a_name_or_none() {
     let name = Name::new();
-    let left = Name::new();
-    killed("open", &left);
-    let folder = |name: &str| format!("/dev/shm/handover.{name}");
+    let path = format!("/dev/shm/handover.{}", &*name);
+    killed("open", &name);
+    let left = fs::read(&path).unwrap();
     let (mut came, mut missed) = (0, 0);
     beside_a_remover(&name, || {
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_millis(400) {
+        while (came < 100 || missed < 5) && begun.elapsed() < Duration::from_secs(60) {
             // A segment that its users left behind, as often as wanted: there at once, unless the last one still is.
-            let copy = folder(&format!("{}-copy", &*name));
-            fs::copy(folder(&left), &copy).unwrap();
-            let _ = fs::hard_link(&copy, folder(&name));
+            let copy = format!("/dev/shm/copy-{}", &*name);
+            fs::write(&copy, &left).unwrap();
+            let _ = fs::hard_link(&copy, &path);
             fs::remove_file(&copy).unwrap();
             match Queue::<u64>::open(&name) {
                 Ok(queue) => {
