@@ -7,7 +7,7 @@ use std::env;
 use std::io::{self, IsTerminal};
 use std::process;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use handover::{Error, Options, Queue, segment, segment_at, segments};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 pub(crate) use self::check::Check;
 use self::check::State;
 use self::queues::Patient;
-use crate::interrupt;
+use crate::interrupt::{Interrupt, LOOK};
 use crate::screen::Screen;
 use crate::system::machine;
 use crate::target::Target;
@@ -53,8 +53,11 @@ const STANDSTILL: Duration = Duration::from_secs(1);
 const TRIAL: u64 = 1 << 20;
 
 pub(crate) fn doctor(wanted: &Doctor) -> Result<(), Trouble> {
-    // Whatever is being put right can be left off at any instruction.
-    interrupt::end_at_once()?;
+    let interrupt = Interrupt::listen()?;
+    let go_on = || match interrupt.asked() {
+        true => Err(Trouble::Interrupted("what was put right stays so")),
+        false => Ok(()),
+    };
     let mut machine = machine::checks();
     if machine::may_make(TRIAL) {
         machine.push(trial());
@@ -64,12 +67,17 @@ pub(crate) fn doctor(wanted: &Doctor) -> Result<(), Trouble> {
     let mut mended = Vec::new();
     if wanted.fix {
         for patient in &mut patients {
+            go_on()?;
             mended.extend(patient.mend());
         }
     }
     // Whether something moves is seen by looking twice.
     if patients.iter().any(Patient::may_stand_still) {
-        thread::sleep(STANDSTILL);
+        let begun = Instant::now();
+        while begun.elapsed() < STANDSTILL {
+            go_on()?;
+            thread::sleep(LOOK);
+        }
         for patient in &mut patients {
             patient.look_again();
         }
