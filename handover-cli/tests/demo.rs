@@ -1,5 +1,7 @@
 //! The built command, as people run it.
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn handover(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
+    let mut command = Command::new(common::folder().join("handover"));
     command.args(arguments).stdin(Stdio::null());
     command
 }

@@ -16,7 +16,7 @@ pub(crate) struct Slots {
     pub(crate) length: usize,
 }
 
-/// The largest alignment a message may ask for: the body begins on a page.
+/// The largest alignment a message may ask for: a mapping begins on a page, which is no smaller, and the body so far behind.
 const MAX_ALIGN: usize = 4096;
 
 /// The capacity, if something can be made of it and of messages aligned so.

@@ -1,5 +1,7 @@
 //! Shared memory on its own, as users see it.
 
+mod common;
+
 use std::env;
 use std::fs::{self, File, Permissions};
 use std::io::Write;
@@ -67,7 +69,7 @@ fn part() -> Option<String> {
 
 /// This program again, running the same test in another process.
 fn other_process(test: &str, part: impl AsRef<std::ffi::OsStr>) -> Command {
-    let mut command = Command::new(env::current_exe().unwrap());
+    let mut command = Command::new(common::program());
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(PART, part);
     command.stdout(Stdio::null());
     command

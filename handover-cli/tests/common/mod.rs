@@ -1,7 +1,9 @@
 //! The built command, as people run it, and segments that are gone after the test.
 #![allow(dead_code, reason = "each test file is a program of its own, and none uses everything")]
 
+use std::env;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{self, Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
@@ -9,8 +11,15 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+/// The folder of the built command, or the one that `HANDOVER_TEST_CHILDREN` names: there it was built for another
+/// target, or is what starts one that this machine can't run by itself. `.ci/targets` fills such folders.
+pub fn folder() -> PathBuf {
+    let own = || PathBuf::from(env!("CARGO_BIN_EXE_handover")).parent().unwrap().to_owned();
+    env::var_os("HANDOVER_TEST_CHILDREN").map_or_else(own, PathBuf::from)
+}
+
 pub fn handover(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_handover"));
+    let mut command = Command::new(folder().join("handover"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -42,8 +51,7 @@ pub fn refused(output: &Output, status: i32, saying: &str) {
 
 /// What a shell makes of a line, with the built command in its path.
 pub fn shell(line: &str) -> Output {
-    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_handover")).parent().unwrap().display().to_string();
-    let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
+    let path = format!("{}:{}", folder().display(), env::var("PATH").unwrap());
     Command::new("bash").args(["-c", line]).env("PATH", path).stdin(Stdio::null()).output().unwrap()
 }
 

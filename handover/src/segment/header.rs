@@ -122,7 +122,8 @@ impl Default for Header {
 }
 
 impl Header {
-    /// Where the body begins: on a page of its own, whatever the header grows to.
+    /// Where the body begins, whatever the header grows to: at the size of the smallest page there is. Where pages are
+    /// larger, header and body share one; they are mapped together, so nothing asks for more.
     pub(crate) const BODY_OFFSET: usize = 4096;
 
     /// Of a segment with a body of that many bytes. All that the kind does not use stays 0.

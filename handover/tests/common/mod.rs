@@ -5,6 +5,7 @@
 use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{self, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -55,6 +56,15 @@ pub fn heard() -> String {
     line.trim().to_owned()
 }
 
+/// What children run: this program, or where `HANDOVER_TEST_CHILDREN` names a folder, the one in it that was built for
+/// another target from the same test, be it 32 bits where this one has 64. `.ci/targets` fills such folders.
+pub fn program() -> PathBuf {
+    let own = env::current_exe().expect("this binary has a path");
+    let Some(folder) = env::var_os("HANDOVER_TEST_CHILDREN") else { return own };
+    let name = own.file_name().and_then(|name| name.to_str()).expect("cargo gave it a name");
+    PathBuf::from(folder).join(name.rsplit_once('-').map_or(name, |(test, _)| test))
+}
+
 /// A child process; killed and waited for when it goes.
 pub struct Child {
     child: process::Child,
@@ -65,7 +75,7 @@ pub struct Child {
 impl Child {
     /// Starts this test binary's `child` with a task.
     pub fn start(task: &str) -> Child {
-        let mut child = Command::new(env::current_exe().expect("this binary has a path"))
+        let mut child = Command::new(program())
             .args(["child", "--exact", "--nocapture", "--test-threads=1"])
             .env(TASK, task)
             .stdin(Stdio::piped())
