@@ -1,16 +1,24 @@
 //! The `handover` command.
 
+mod bench;
 mod demo;
 mod doctor;
 mod interrupt;
 mod load;
 mod manage;
 mod manual;
+#[allow(dead_code, reason = "finding out what a load needs comes next")]
+mod measure;
 mod patience;
+#[allow(dead_code, reason = "finding out what a load needs comes next")]
+mod plot;
 mod popping;
+#[allow(dead_code, reason = "finding out what a load needs comes next")]
+mod progress;
 mod pushing;
 mod screen;
 mod stream;
+#[allow(dead_code, reason = "finding out what a load needs comes next")]
 mod system;
 mod target;
 mod top;
@@ -121,6 +129,12 @@ enum Command {
     /// Print the manual.
     #[command(after_help = help(manual::MAN_EXAMPLE))]
     Man(manual::Pages),
+    /// Measure this machine: what queues do on it, beside what it can do itself.
+    #[command(after_help = help(bench::EXAMPLE))]
+    Bench(bench::Bench),
+    /// One process of what bench measures.
+    #[command(hide = true, name = measure::team::NAME)]
+    MeasureProcess(measure::team::Job),
     /// One process of the demo.
     #[command(hide = true)]
     DemoProcess {
@@ -179,6 +193,8 @@ fn run(command: Command) -> Result<(), Trouble> {
         Command::Doctor(wanted) => doctor::doctor(&wanted),
         Command::Completions(wanted) => manual::completions::<Arguments>(&wanted),
         Command::Man(wanted) => manual::man::<Arguments>(&wanted),
+        Command::Bench(wanted) => bench::bench(&wanted),
+        Command::MeasureProcess(job) => measure::team::play(&job),
         Command::DemoProcess { role, number, parent } => demo::play(role, number, parent),
         Command::Become { parent, refuses, program, command } => {
             Ok(system::companion::become_command(parent, refuses, &program, &command)?)

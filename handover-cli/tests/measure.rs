@@ -1,0 +1,204 @@
+//! `bench`, through the built command. What is measured is the machine's affair: no test says how fast it is.
+
+mod common;
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use common::{Name, Running, eventually, fails, handover, run, text, well};
+
+/// The processes that are measured for the command of that process id.
+fn processes_of(parent: u32) -> usize {
+    let of_this_one = |process: &fs::DirEntry| {
+        let command_line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = command_line.split(|byte| *byte == 0).collect();
+        words.get(1) == Some(&b"measure-process".as_slice()) && words.get(3) == Some(&parent.to_string().as_bytes())
+    };
+    fs::read_dir("/proc").unwrap().flatten().filter(of_this_one).count()
+}
+
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&well(arguments)).unwrap()
+}
+
+/// A folder that is gone after the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        let folder = std::env::temp_dir().join(&*Name::new());
+        fs::create_dir(&folder).unwrap();
+        Folder(folder)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A picture in which something is drawn, whose every element is closed and whose every number is one.
+fn assert_is_svg(path: &str) {
+    let svg = fs::read_to_string(path).unwrap();
+    assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.ends_with("</svg>\n"), "{svg}");
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    for line in svg.lines().skip(1).filter(|line| *line != "</svg>") {
+        assert!(line.starts_with('<') && (line.ends_with("/>") || line.ends_with("</text>")), "{line}");
+        assert_eq!(line.matches('"').count() % 2, 0, "{line}");
+    }
+    assert!(svg.matches("<text").count() > 10 && svg.contains("<circle"), "{svg}");
+}
+
+fn assert_is_png(path: &str) {
+    let picture = tiny_skia::Pixmap::load_png(Path::new(path)).unwrap();
+    let white = picture.pixels().iter().filter(|pixel| pixel.red() == 255 && pixel.blue() == 255).count();
+    let all = picture.pixels().len();
+    assert!(white > all / 2 && white < all * 99 / 100, "{white} of {all} pixels are white");
+}
+
+/// Whatever is said where nobody looks is said without colours and bars.
+fn assert_plain(output: &Output) {
+    assert!(output.stderr.is_empty() && !output.stdout.contains(&0x1b), "{output:?}");
+}
+
+#[test]
+fn bench_measures_everything_beside_the_machines_limits() {
+    let folder = Folder::new();
+    let measured = json(&["bench", "--quick", "--json", "--plot", &folder.file("all.svg")]);
+    assert_is_svg(&folder.file("all.svg"));
+    assert_eq!((&measured["complete"], &measured["rounds"]), (&true.into(), &2.into()), "{measured:#}");
+    let limits = measured["limits"].as_array().unwrap();
+    assert!(limits.iter().all(|limit| limit["median"].as_f64().unwrap() > 0.0), "{limits:#?}");
+    let figures = measured["figures"].as_array().unwrap();
+    for figure in figures {
+        let number = |name: &str| figure[name].as_f64().unwrap_or_else(|| panic!("{name}: {figure:#}"));
+        assert!(0.0 <= number("least") && number("least") <= number("median"), "{figure:#}");
+        assert!(number("median") <= number("greatest"), "{figure:#}");
+        assert_eq!(figure["rounds"].as_array().unwrap().len(), 2, "{figure:#}");
+        let limit = limits.iter().find(|limit| limit["limit"] == figure["limit"]);
+        assert_eq!(limit.is_some(), figure["ratio_to_limit"].is_number(), "{figure:#}");
+    }
+    for kind in ["queue", "broadcast", "tasks"] {
+        for between in ["threads", "processes"] {
+            for (measure, wait) in [("throughput", "balanced"), ("round trip", "spin"), ("round trip", "park")] {
+                let fits = |figure: &&Value| {
+                    figure["kind"] == kind
+                        && figure["between"] == between
+                        && figure["measure"] == measure
+                        && figure["wait"] == wait
+                };
+                assert!(figures.iter().any(|figure| fits(&figure)), "{kind} {between} {measure} {wait}");
+            }
+        }
+    }
+    let has = |name: &str, value: u64| figures.iter().any(|figure| figure[name] == value);
+    assert!(has("batch", 32) && has("producers", 4) && has("message_size", 64), "{figures:#?}");
+}
+
+#[test]
+fn bench_tells_people_in_tables() {
+    let folder = Folder::new();
+    let output = run(&["bench", "--quick", "--only", "queue,threads", "--plot", &folder.file("figures.png")]);
+    assert_is_png(&folder.file("figures.png"));
+    assert!(output.status.success(), "{output:?}");
+    assert_plain(&output);
+    let told = text(&output.stdout);
+    for part in ["This machine: ", "Million messages a second", "Round trips in microseconds", "queue for one, 1 to 1 "]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("broadcast") && !told.contains("tasks"), "{told}");
+}
+
+#[test]
+fn bench_measures_only_what_it_is_asked_for() {
+    let only = |what: &str| json(&["bench", "--quick", "--json", "--only", what]);
+    let measured = only("latency,tasks");
+    let figures = measured["figures"].as_array().unwrap();
+    assert_eq!(figures.len(), 4, "spinning and asleep, between threads and between processes: {figures:#?}");
+    assert!(figures.iter().all(|figure| figure["kind"] == "tasks" && figure["measure"] == "round trip"));
+    let measured = only("limits");
+    assert!(measured["figures"].as_array().unwrap().is_empty() && !measured["limits"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn an_interrupted_bench_says_what_it_has_measured_and_ends_its_processes() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut bench = Running::start(&["bench", "--only", "processes,queue"]);
+        let pid = bench.child().id();
+        eventually("a process that is measured", || processes_of(pid) > 1);
+        let output = bench.end(signal);
+        assert_eq!(output.status.code(), Some(130));
+        let said = text(&output.stderr);
+        assert!(
+            said.contains("interrupted; what was measured so far stands above") && said.lines().count() == 1,
+            "{said}"
+        );
+        assert!(
+            text(&output.stdout).contains("cache line, there and back")
+                || std::thread::available_parallelism().unwrap().get() == 1
+        );
+        assert_eq!(processes_of(pid), 0);
+    }
+}
+
+#[test]
+fn what_is_measured_ends_with_a_command_that_is_killed() {
+    let mut command = Running::start(&["bench", "--only", "processes,throughput"]);
+    let pid = command.child().id();
+    eventually("a process that is measured", || processes_of(pid) > 1);
+    assert_eq!(command.end(Signal::KILL).status.code(), None);
+    eventually("its processes to end", || processes_of(pid) == 0);
+}
+
+#[test]
+fn a_killed_process_that_is_measured_is_told_and_nothing_hangs() {
+    let mut bench = Running::start(&["bench", "--only", "processes,throughput"]);
+    let pid = bench.child().id();
+    let mut victim = None;
+    eventually("a process that is measured", || {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        victim = children.split_whitespace().next().and_then(|child| child.parse::<i32>().ok());
+        victim.is_some()
+    });
+    let victim = rustix::process::Pid::from_raw(victim.unwrap()).unwrap();
+    // It may have ended by itself in the very moment; then the next one is.
+    let _ = rustix::process::kill_process(victim, Signal::KILL);
+    let output = bench.output();
+    let said = text(&output.stderr);
+    assert!(
+        output.status.code() == Some(1) && said.contains("a process that was measured ended")
+            || output.status.success(),
+        "{said}"
+    );
+    assert_eq!(processes_of(pid), 0);
+}
+
+#[test]
+fn bench_ends_quietly_when_nobody_reads_on() {
+    let mut command = handover(&["bench", "--quick", "--only", "limits"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(command.stdout.take());
+    let mut said = String::new();
+    command.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(command.wait().unwrap().success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn what_can_not_be_meant_is_refused_before_anything_is_measured() {
+    for arguments in [&["bench", "--only", "everything"][..], &["bench", "--plot", "figures.gif"], &["bench", "5"]] {
+        let refused = run(arguments);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
+        assert!(refused.stdout.is_empty() && text(&refused.stderr).contains("--help"), "{arguments:?}: {refused:?}");
+    }
+    fails(&["bench", "--plot", "no/such/folder/plot.svg"], 1, "name a file in a folder that exists");
+}
