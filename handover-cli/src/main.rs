@@ -7,22 +7,19 @@ mod interrupt;
 mod load;
 mod manage;
 mod manual;
-#[allow(dead_code, reason = "finding out what a load needs comes next")]
 mod measure;
 mod patience;
-#[allow(dead_code, reason = "finding out what a load needs comes next")]
 mod plot;
 mod popping;
-#[allow(dead_code, reason = "finding out what a load needs comes next")]
 mod progress;
 mod pushing;
 mod screen;
 mod stream;
-#[allow(dead_code, reason = "finding out what a load needs comes next")]
 mod system;
 mod target;
 mod top;
 mod trouble;
+mod tune;
 mod units;
 mod view;
 mod watch;
@@ -132,7 +129,10 @@ enum Command {
     /// Measure this machine: what queues do on it, beside what it can do itself.
     #[command(after_help = help(bench::EXAMPLE))]
     Bench(bench::Bench),
-    /// One process of what bench measures.
+    /// Find out how large a queue should be, on this machine and for your load, and what else suits it.
+    #[command(after_help = help(tune::EXAMPLE))]
+    Tune(tune::Tune),
+    /// One process of what bench and tune measure.
     #[command(hide = true, name = measure::team::NAME)]
     MeasureProcess(measure::team::Job),
     /// One process of the demo.
@@ -194,6 +194,7 @@ fn run(command: Command) -> Result<(), Trouble> {
         Command::Completions(wanted) => manual::completions::<Arguments>(&wanted),
         Command::Man(wanted) => manual::man::<Arguments>(&wanted),
         Command::Bench(wanted) => bench::bench(&wanted),
+        Command::Tune(wanted) => tune::tune(&wanted),
         Command::MeasureProcess(job) => measure::team::play(&job),
         Command::DemoProcess { role, number, parent } => demo::play(role, number, parent),
         Command::Become { parent, refuses, program, command } => {

@@ -44,6 +44,19 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
     total.ok_or_else(|| "that is more than this machine can address".to_owned())
 }
 
+const COUNTS: [(&str, u64); 4] = [("", 1), ("k", 1_000), ("m", 1_000_000), ("g", 1_000_000_000)];
+
+/// `500`, `200k`, `1M`: how many, by thousands.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    let wrong = || "a number is whole, or of thousands (k) or millions (M): 500, 200k, 1M".to_owned();
+    let (number, unit) = split(text).ok_or_else(wrong)?;
+    let (_, times) = COUNTS.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or_else(wrong)?;
+    number
+        .checked_mul(times)
+        .filter(|total| *total > 0)
+        .ok_or_else(|| "a number from 1 up to what 64 bits hold".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +89,16 @@ mod tests {
         }
         for text in ["", "K", "-1", "1.5K", "1KB", "1 K", "99999999999999999999", "18446744073709551615G"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_by_thousands() {
+        for (text, number) in [("1", 1), ("500", 500), ("200k", 200_000), ("200K", 200_000), ("3M", 3_000_000)] {
+            assert_eq!(count(text), Ok(number), "{text}");
+        }
+        for text in ["", "0", "k", "-1", "1.5k", "1 k", "1x", "99999999999999999999", "99999999999g"] {
+            assert!(count(text).is_err(), "{text}");
         }
     }
 }

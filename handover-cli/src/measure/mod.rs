@@ -9,6 +9,7 @@ pub(crate) mod effort;
 pub(crate) mod ends;
 pub(crate) mod limits;
 pub(crate) mod load;
+pub(crate) mod pauses;
 pub(crate) mod sample;
 pub(crate) mod team;
 pub(crate) mod trip;

@@ -1,9 +1,11 @@
-//! Plots, as pictures: pages that know lines and letters, and what is drawn on them.
+//! Plots, as pictures and in the terminal: pages that know lines and letters, and the two kinds of plots that are drawn.
 
+pub(crate) mod curves;
 pub(crate) mod dots;
 mod page;
 mod png;
 mod svg;
+pub(crate) mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
