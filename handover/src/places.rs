@@ -81,13 +81,29 @@ macro_rules! ways_to_open {
 
         #[doc = concat!("Opens ", $the, " behind a file descriptor that was inherited, or received over a Unix socket; see")]
         /// [`share`](Self::share).
-        pub fn from_fd(descriptor: impl AsFd) -> Result<$Handle<M>, Error> {
-            Self::in_segment(Segment::from_fd(descriptor)?)
+        #[cfg(unix)]
+        pub fn from_fd(descriptor: impl std::os::fd::AsFd) -> Result<$Handle<M>, Error> {
+            Self::in_segment(Segment::handed_over(descriptor.as_fd())?)
         }
 
         /// A file descriptor of its segment, to be handed to another process. It is closed by `exec`, unless you clear that
         /// flag or hand it over as a standard stream.
-        pub fn share(&self) -> Result<OwnedFd, Error> {
+        #[cfg(unix)]
+        pub fn share(&self) -> Result<std::os::fd::OwnedFd, Error> {
+            self.segment().share()
+        }
+
+        #[doc = concat!("Opens ", $the, " behind a handle that was inherited, or duplicated into this process; see")]
+        /// [`share`](Self::share).
+        #[cfg(windows)]
+        pub fn from_handle(handle: impl std::os::windows::io::AsHandle) -> Result<$Handle<M>, Error> {
+            Self::in_segment(Segment::handed_over(handle.as_handle())?)
+        }
+
+        /// A handle of its segment, to be given to another process: as a standard stream, or by `DuplicateHandle`. No child
+        /// inherits it unasked.
+        #[cfg(windows)]
+        pub fn share(&self) -> Result<std::os::windows::io::OwnedHandle, Error> {
             self.segment().share()
         }
     };

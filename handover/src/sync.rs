@@ -209,7 +209,13 @@ mod model {
     /// asleep for ever, and loom then says that the model is deadlocked. A sleep that is shorter than [`PERIOD`] is one
     /// that nobody is bound to end: here it ends by itself, after the others had a turn. Longer ones are for the
     /// case that somebody died, and here last until they are ended.
-    pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>, _shared: bool) -> Waited {
+    pub(crate) fn wait(
+        word: &AtomicU32,
+        _asleep: &AtomicU32,
+        expected: u32,
+        timeout: Option<Duration>,
+        _shared: bool,
+    ) -> Waited {
         if timeout.is_some_and(|time| time < PERIOD) {
             thread::yield_now();
             return Waited::TimedOut;
@@ -224,7 +230,7 @@ mod model {
     }
 
     /// Wakes those who have slept longest, and no more than it was told to: who relies on more of them is found out.
-    pub(crate) fn wake(word: &AtomicU32, count: u32, _shared: bool) -> u32 {
+    pub(crate) fn wake(word: &AtomicU32, _asleep: &AtomicU32, count: u32, _shared: bool) -> u32 {
         let place = std::ptr::from_ref(word).addr();
         let mut woken = 0;
         while woken < count {

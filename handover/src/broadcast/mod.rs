@@ -12,7 +12,6 @@ mod writer;
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -171,8 +170,15 @@ impl<M: Shareable + ?Sized> Watcher<M> {
     }
 
     /// Opens the broadcast behind a descriptor, which need not be open for writing.
-    pub fn from_fd(descriptor: impl AsFd, start: Start) -> Result<Watcher<M>, Error> {
-        Self::in_segment(Segment::from_fd_read_only(descriptor)?, start)
+    #[cfg(unix)]
+    pub fn from_fd(descriptor: impl std::os::fd::AsFd, start: Start) -> Result<Watcher<M>, Error> {
+        Self::in_segment(Segment::handed_over_read_only(descriptor.as_fd())?, start)
+    }
+
+    /// Opens the broadcast behind a handle, which need not allow writing.
+    #[cfg(windows)]
+    pub fn from_handle(handle: impl std::os::windows::io::AsHandle, start: Start) -> Result<Watcher<M>, Error> {
+        Self::in_segment(Segment::handed_over_read_only(handle.as_handle())?, start)
     }
 
     fn in_segment(segment: Segment, start: Start) -> Result<Watcher<M>, Error> {

@@ -37,6 +37,8 @@ pub(crate) struct Gate {
     sequence: AtomicU32,
     /// Not zero: somebody may be asleep.
     note: AtomicU32,
+    /// How many are asleep, on systems whose kernel has to be told how many to wake. 0 on others.
+    asleep: AtomicU32,
 }
 
 // A model checker's atomics are larger.
@@ -46,7 +48,7 @@ const _: () = assert!(size_of::<Gate>() == 128);
 impl Gate {
     #[cfg(loom)]
     pub(crate) fn new() -> Gate {
-        Gate { sequence: AtomicU32::new(0), note: AtomicU32::new(0) }
+        Gate { sequence: AtomicU32::new(0), note: AtomicU32::new(0), asleep: AtomicU32::new(0) }
     }
 
     /// To be followed by a full fence, a last look, and [`Self::sleep`] with what this returned.
@@ -58,7 +60,7 @@ impl Gate {
 
     /// Sleeps until woken, at most as long as told.
     pub(crate) fn sleep(&self, sequence: u32, most: Option<Duration>, shared: bool) {
-        wait(&self.sequence, sequence, most, shared);
+        wait(&self.sequence, &self.asleep, sequence, most, shared);
     }
 
     /// Whether somebody may be asleep. Ordered after a claim (SeqCst) or [`crate::fences::Fences::worked`] by the caller.
@@ -73,7 +75,7 @@ impl Gate {
         // Taken away first: a sleeper that leaves it from now on also sees, or is stopped by, the sequence moving on.
         if self.note.swap(0, ordering("wake-note", SeqCst)) != 0 {
             self.sequence.fetch_add(1, ordering("wake-sequence", SeqCst));
-            wake(&self.sequence, 1, shared);
+            wake(&self.sequence, &self.asleep, 1, shared);
         }
     }
 
@@ -81,7 +83,7 @@ impl Gate {
     pub(crate) fn wake_all(&self, shared: bool) {
         self.note.store(0, SeqCst);
         self.sequence.fetch_add(1, ordering("wake-all-sequence", SeqCst));
-        wake(&self.sequence, i32::MAX as u32, shared);
+        wake(&self.sequence, &self.asleep, i32::MAX as u32, shared);
     }
 
     /// What a sleeper that was woken leaves for the others.

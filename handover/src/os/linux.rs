@@ -1,6 +1,7 @@
 //! Linux: tmpfs files, open-file-description locks, futex, membarrier.
 
 mod clock;
+mod create;
 mod file;
 mod lock_file;
 mod mapping;
@@ -9,9 +10,10 @@ mod signals;
 mod sleep;
 
 pub(crate) use clock::{last_tick, now};
+pub(crate) use create::{create, give_name};
 pub(crate) use file::{
-    create_anonymous, create_unnamed, facts, facts_at, give_name, in_memory, named, names, open, read_beginning,
-    remove, reopen, reserve, seal_length, set_length, set_mode,
+    HandedOver, Lent, Location, Shared, adopt, at_path, facts, facts_at, goes_by_itself, lend, named, names, open,
+    read_beginning, remove, reopen, reserve, share, still_named, unfit_in_a_name,
 };
 pub(crate) use lock_file::{LockFile, forks, is_locked};
 pub(crate) use mapping::Mapping;

@@ -13,11 +13,24 @@ pub(crate) enum Access {
     ReadOnly,
 }
 
+/// What a new segment is to be like, as far as the system can make it so.
+#[derive(Debug)]
+#[cfg_attr(windows, expect(dead_code, reason = "where memory lies can't be wished for there"))]
+pub(crate) struct Wishes {
+    /// Who may open it, as file permissions, set as it is. Without a name it has none: who is handed it may open it.
+    pub(crate) mode: u32,
+    /// The NUMA node that all of it is to lie on.
+    pub(crate) numa_node: Option<u32>,
+    pub(crate) huge_pages: bool,
+}
+
 /// Why the system refused something about a file, as far as users are told different things.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// The file, or a folder on the way to it, does not exist.
     Missing,
+    /// The folder that was to hold it does not exist.
+    NoFolder(std::path::PathBuf),
     /// The name is taken.
     Exists,
     NotPermitted,
@@ -26,6 +39,7 @@ pub(crate) enum Refusal {
     /// It is something else than a regular file.
     NotRegular(&'static str),
     /// The caller is the child of a fork, and the file belongs to its parent.
+    #[cfg_attr(windows, expect(dead_code, reason = "nothing forks there"))]
     Forked,
     Other(std::io::Error),
 }

@@ -1,6 +1,5 @@
 //! What segments there are, and of what kind: told without becoming the user of any.
 
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::{Header, Kind, PRESENCE, Place, names, refused};
@@ -100,12 +99,12 @@ pub(super) struct Looked {
 
 pub(super) fn look(place: &Place) -> Result<Looked, Error> {
     let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
-    let path = place.file()?.ok_or_else(|| refuse(Refusal::Missing))?;
-    let file = os::open(&path, Access::ReadOnly).map_err(refuse)?;
-    let facts = os::facts(file.as_fd()).map_err(refuse)?;
-    let in_use = os::is_locked(file.as_fd(), PRESENCE).map_err(|error| refuse(Refusal::Other(error)))?;
+    let location = place.location()?.ok_or_else(|| refuse(Refusal::Missing))?;
+    let file = os::open(&location, Access::ReadOnly).map_err(refuse)?;
+    let facts = os::facts(os::lend(&file)).map_err(refuse)?;
+    let in_use = os::is_locked(os::lend(&file), PRESENCE).map_err(|error| refuse(Refusal::Other(error)))?;
     let mut beginning = [0; size_of::<Header>()];
-    let have = os::read_beginning(file.as_fd(), &mut beginning).map_err(refuse)?;
+    let have = os::read_beginning(os::lend(&file), &mut beginning).map_err(refuse)?;
     let header = Header::validated(&beginning[..have], facts.length, place);
     Ok(Looked { header, bytes: facts.length, mode: facts.mode, in_use })
 }

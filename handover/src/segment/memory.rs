@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
@@ -203,8 +202,16 @@ impl SharedMemory {
 
     /// Opens the memory behind a descriptor that another process made with [`share`](SharedMemory::share). The descriptor
     /// stays the caller's and may be closed at once.
-    pub fn from_fd(file: impl AsFd) -> Result<SharedMemory, Error> {
-        SharedMemory::of(Segment::from_fd(file)?)
+    #[cfg(unix)]
+    pub fn from_fd(file: impl std::os::fd::AsFd) -> Result<SharedMemory, Error> {
+        SharedMemory::of(Segment::handed_over(file.as_fd())?)
+    }
+
+    /// Opens the memory behind a handle that another process made with [`share`](SharedMemory::share). The handle stays the
+    /// caller's and may be closed at once.
+    #[cfg(windows)]
+    pub fn from_handle(handle: impl std::os::windows::io::AsHandle) -> Result<SharedMemory, Error> {
+        SharedMemory::of(Segment::handed_over(handle.as_handle())?)
     }
 
     fn of(segment: Segment) -> Result<SharedMemory, Error> {
@@ -224,7 +231,25 @@ impl SharedMemory {
     /// assert_eq!(memory.view::<u8>(63)?.get(0), 1);
     /// # Ok::<(), handover::Error>(())
     /// ```
-    pub fn share(&self) -> Result<OwnedFd, Error> {
+    #[cfg(unix)]
+    pub fn share(&self) -> Result<std::os::fd::OwnedFd, Error> {
+        self.segment.share()
+    }
+
+    /// A new handle of this memory, to be given to another process: as a standard stream, or by `DuplicateHandle`. No child
+    /// inherits it unasked.
+    ///
+    /// ```
+    /// use handover::SharedMemory;
+    ///
+    /// let memory = SharedMemory::anonymous(64)?;
+    /// let same = SharedMemory::from_handle(memory.share()?)?;
+    /// same.view::<u8>(63)?.set(0, &1);
+    /// assert_eq!(memory.view::<u8>(63)?.get(0), 1);
+    /// # Ok::<(), handover::Error>(())
+    /// ```
+    #[cfg(windows)]
+    pub fn share(&self) -> Result<std::os::windows::io::OwnedHandle, Error> {
         self.segment.share()
     }
 
@@ -304,8 +329,15 @@ impl ReadOnlyMemory {
     }
 
     /// Opens the memory behind a descriptor, which stays the caller's and need not be open for writing.
-    pub fn from_fd(file: impl AsFd) -> Result<ReadOnlyMemory, Error> {
-        ReadOnlyMemory::of(Segment::from_fd_read_only(file)?)
+    #[cfg(unix)]
+    pub fn from_fd(file: impl std::os::fd::AsFd) -> Result<ReadOnlyMemory, Error> {
+        ReadOnlyMemory::of(Segment::handed_over_read_only(file.as_fd())?)
+    }
+
+    /// Opens the memory behind a handle, which stays the caller's and need not allow writing.
+    #[cfg(windows)]
+    pub fn from_handle(handle: impl std::os::windows::io::AsHandle) -> Result<ReadOnlyMemory, Error> {
+        ReadOnlyMemory::of(Segment::handed_over_read_only(handle.as_handle())?)
     }
 
     fn of(segment: Segment) -> Result<ReadOnlyMemory, Error> {

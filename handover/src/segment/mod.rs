@@ -12,8 +12,6 @@ mod memory;
 mod name;
 mod placement;
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use zerocopy::IntoBytes;
@@ -28,7 +26,7 @@ pub use placement::{Placement, placement, placement_at};
 
 use self::header::GOES_WITH_LAST_USER;
 use crate::Error;
-use crate::os::{self, Access, LockFile, Mapping, Refusal};
+use crate::os::{self, Access, HandedOver, Lent, Location, LockFile, Mapping, Refusal, Wishes};
 
 /// The byte on which every user of a segment holds a shared lock. The bytes after it are the roster's, one for each
 /// member.
@@ -40,7 +38,7 @@ pub(crate) struct Segment {
     header: Header,
     place: Place,
     /// None for one without a name.
-    path: Option<PathBuf>,
+    location: Option<Location>,
     mapping: Mapping,
     lock_file: LockFile,
 }
@@ -64,58 +62,25 @@ impl Segment {
         making: &Making,
         init: impl FnOnce(*mut u8, usize),
     ) -> Result<Segment, Error> {
-        let features = if making.goes_with_last_user { GOES_WITH_LAST_USER } else { 0 };
+        let location = place.location()?;
+        let goes = making.goes_with_last_user || location.as_ref().is_some_and(|location| os::goes_by_itself(location));
+        let features = if goes { GOES_WITH_LAST_USER } else { 0 };
         let header = Header { features: header.features | features, ..header }.sealed()?;
         let bytes = if making.huge_pages { whole_huge_pages(header.total_size) } else { header.total_size };
         if let Some(why) = making.numa_node.and_then(os::unfit_node) {
             return Err(Error::Unfit { why: format!("{place}: {why}") });
         }
-        let path = place.file()?;
         let refuse = |refusal| refused(&place.to_string(), "create", bytes, refusal);
 
         // The name decides at the end. This spares a great deal of memory when it is taken already.
-        if let Some(path) = &path
-            && os::facts_at(path).is_ok()
+        if let Some(location) = &location
+            && os::facts_at(location).is_ok()
         {
             return Err(Error::AlreadyExists { place: place.to_string() });
         }
-        let lock_file = match &path {
-            Some(path) => {
-                let folder = name::folder(path);
-                LockFile::new(|| os::create_unnamed(folder)).map_err(|refusal| match refusal {
-                    Refusal::Missing => Error::NotFound { place: format!("the folder {}", folder.display()) },
-                    other => refuse(other),
-                })?
-            }
-            None => LockFile::new(os::create_anonymous).map_err(refuse)?,
-        };
-        let make = |file: BorrowedFd<'_>| {
-            os::set_length(file, bytes)?;
-            // Before the mode: it may be one that does not let even its owner open the file. And before the memory is
-            // reserved, which is when it is decided where that lies.
-            let mapping = Mapping::new(file, bytes as usize, Access::ReadWrite)?;
-            if let Some(node) = making.numa_node {
-                stays_where_it_is_put(file)?;
-                mapping.bind(node)?;
-            }
-            if making.huge_pages {
-                mapping.wish_for_huge_pages();
-            }
-            os::reserve(file, bytes)?;
-            if making.huge_pages {
-                mapping.gather_on_huge_pages();
-            }
-            match path {
-                Some(_) => os::set_mode(file, making.mode)?,
-                None => {
-                    os::set_mode(file, 0o666)?;
-                    os::seal_length(file)?;
-                }
-            }
-            Ok(mapping)
-        };
-        let mapping = lock_file.with_fd(make).and_then(|result| result).map_err(refuse)?;
-        let mut segment = Segment { header, place: place.clone(), path: None, mapping, lock_file };
+        let wishes = Wishes { mode: making.mode, numa_node: making.numa_node, huge_pages: making.huge_pages };
+        let (lock_file, mapping) = os::create(location.as_ref(), bytes, &wishes).map_err(refuse)?;
+        let mut segment = Segment { header, place: place.clone(), location: None, mapping, lock_file };
         let bytes_of_header = header.as_bytes();
         // SAFETY: the mapping is writable and holds the header; nobody else can have it mapped, as it has no name yet.
         unsafe {
@@ -128,11 +93,11 @@ impl Segment {
         if !present.map_err(|error| refuse(Refusal::Other(error)))? {
             return Err(refuse(Refusal::Other(std::io::Error::other("somebody has locked it"))));
         }
-        if let Some(path) = &path {
-            segment.lock_file.with_fd(|file| os::give_name(file, path)).and_then(|result| result).map_err(refuse)?;
+        if let Some(location) = &location {
+            os::give_name(&segment.lock_file, location).map_err(refuse)?;
         }
-        // Only now: had it failed, the path would be somebody else's to remove.
-        segment.path = path;
+        // Only now: had it failed, what is there would be somebody else's to remove.
+        segment.location = location;
         Ok(segment)
     }
 
@@ -144,8 +109,8 @@ impl Segment {
     /// Opens a segment to look at it, without becoming its user.
     pub(crate) fn look(place: &Place) -> Result<Segment, Error> {
         let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
-        let path = place.file()?.ok_or_else(|| refuse(Refusal::Missing))?;
-        let lock_file = LockFile::new(|| os::open(&path, Access::ReadOnly)).map_err(refuse)?;
+        let location = place.location()?.ok_or_else(|| refuse(Refusal::Missing))?;
+        let lock_file = LockFile::new(|| os::open(&location, Access::ReadOnly)).map_err(refuse)?;
         Segment::attach(place.clone(), None, Access::ReadOnly, lock_file, Purpose::Look)
     }
 
@@ -155,35 +120,35 @@ impl Segment {
     }
 
     fn open_as(place: &Place, access: Access) -> Result<Segment, Error> {
-        let Some(path) = place.file()? else {
+        let Some(location) = place.location()? else {
             return Err(Error::NotFound { place: place.to_string() });
         };
-        let lock_file = LockFile::new(|| os::open(&path, access))
+        let lock_file = LockFile::new(|| os::open(&location, access))
             .map_err(|refusal| refused(&place.to_string(), "open", 0, refusal))?;
-        Segment::attach(place.clone(), Some(path), access, lock_file, Purpose::Use)
+        Segment::attach(place.clone(), Some(location), access, lock_file, Purpose::Use)
     }
 
-    /// Opens the segment behind a descriptor, which stays the caller's and may be closed. The segment does not learn
-    /// its name, so it can't remove itself as its last user.
-    pub(crate) fn from_fd(file: impl AsFd) -> Result<Segment, Error> {
-        Segment::from_fd_as(file, Access::ReadWrite)
+    /// Opens a segment that was handed over, by what stays the caller's and may be closed. The segment does not learn its
+    /// name, so it can't remove itself as its last user.
+    pub(crate) fn handed_over(segment: HandedOver<'_>) -> Result<Segment, Error> {
+        Segment::adopt(segment, Access::ReadWrite)
     }
 
-    /// As `from_fd`, for reading only.
-    pub(crate) fn from_fd_read_only(file: impl AsFd) -> Result<Segment, Error> {
-        Segment::from_fd_as(file, Access::ReadOnly)
+    /// As `handed_over`, for reading only.
+    pub(crate) fn handed_over_read_only(segment: HandedOver<'_>) -> Result<Segment, Error> {
+        Segment::adopt(segment, Access::ReadOnly)
     }
 
-    fn from_fd_as(file: impl AsFd, access: Access) -> Result<Segment, Error> {
+    fn adopt(segment: HandedOver<'_>, access: Access) -> Result<Segment, Error> {
         let place = Place::Anonymous;
-        let lock_file = LockFile::new(|| os::reopen(file.as_fd(), access))
+        let lock_file = LockFile::new(|| os::adopt(segment, access))
             .map_err(|refusal| refused(&place.to_string(), "open", 0, refusal))?;
         Segment::attach(place, None, access, lock_file, Purpose::Use)
     }
 
     fn attach(
         place: Place,
-        path: Option<PathBuf>,
+        location: Option<Location>,
         access: Access,
         lock_file: LockFile,
         purpose: Purpose,
@@ -191,7 +156,7 @@ impl Segment {
         let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
         let missing = || Error::NotFound { place: place.to_string() };
 
-        let validate = |file: BorrowedFd<'_>| -> Result<(Header, u64), Error> {
+        let validate = |file: Lent<'_>| -> Result<(Header, u64), Error> {
             let mut beginning = [0; size_of::<Header>()];
             let facts = os::facts(file).map_err(refuse)?;
             let have = os::read_beginning(file, &mut beginning).map_err(refuse)?;
@@ -203,30 +168,30 @@ impl Segment {
             }
             Ok((header, mapped_length(&header, facts.length)))
         };
-        let (header, length) = lock_file.with_fd(validate).map_err(refuse)??;
+        let (header, length) = lock_file.lend(validate).map_err(refuse)??;
 
         if purpose == Purpose::Use && !be_present(&lock_file).map_err(|error| refuse(Refusal::Other(error)))? {
             return Err(missing());
         }
         // Opened while its last user was about to remove it: that user found nobody present, or a plain removal came
         // between. What has no name any more would be a segment that nobody else can come to.
-        let names = lock_file.with_fd(os::facts).and_then(|result| result).map_err(refuse)?.names;
-        if path.is_some() && names == 0 {
+        if let Some(location) = &location
+            && !lock_file.lend(|file| os::still_named(file, location)).and_then(|result| result).map_err(refuse)?
+        {
             return Err(missing());
         }
         let mapping = lock_file
-            .with_fd(|file| Mapping::new(file, length as usize, access))
+            .lend(|file| Mapping::new(file, length as usize, access))
             .and_then(|result| result)
             .map_err(refuse)?;
-        Ok(Segment { header, place, path, mapping, lock_file })
+        Ok(Segment { header, place, location, mapping, lock_file })
     }
 
-    /// A descriptor of the segment, to be handed to another process, which opens it with `from_fd`. It is an open file
-    /// of its own, so it carries no locks, and closing it harms nobody. It is closed on `exec`, as all are: pass it as
-    /// a child's standard stream or over a socket, or clear the flag.
-    pub(crate) fn share(&self) -> Result<OwnedFd, Error> {
-        let reopened = self.lock_file.with_fd(|file| os::reopen(file, self.access())).and_then(|result| result);
-        reopened.map_err(|refusal| refused(&self.place.to_string(), "share", 0, refusal))
+    /// What the segment is handed to another process as, which opens it with `handed_over`. It carries no locks, and
+    /// closing it harms nobody. No child inherits it unasked.
+    pub(crate) fn share(&self) -> Result<os::Shared, Error> {
+        let shared = self.lock_file.lend(|file| os::share(file, self.access())).and_then(|result| result);
+        shared.map_err(|refusal| refused(&self.place.to_string(), "share", 0, refusal))
     }
 
     fn access(&self) -> Access {
@@ -277,25 +242,25 @@ impl Segment {
     /// Everybody gives up their presence *before* trying for the lock. So of two who leave at once the one who tries
     /// later finds the other gone, unless the other has the lock already and removes the file; never do both miss it.
     /// Who comes in between is refused by the lock, or is found by it.
-    fn leave(&self, path: &Path) -> Result<(), Refusal> {
+    fn leave(&self, location: &Location) -> Result<(), Refusal> {
         self.lock_file.unlock(PRESENCE).map_err(Refusal::Other)?;
-        let identity = self.lock_file.with_fd(os::facts)??.identity;
+        let identity = self.lock_file.lend(os::facts)??.identity;
         let reopened;
         let lock_file = match self.access() {
             Access::ReadWrite => &self.lock_file,
             // A lock against all others takes a file that is open for writing. Who has no permission to that leaves the
             // segment where it is.
             Access::ReadOnly => {
-                reopened = LockFile::new(|| os::open(path, Access::ReadWrite))?;
+                reopened = LockFile::new(|| os::open(location, Access::ReadWrite))?;
                 &reopened
             }
         };
-        if lock_file.with_fd(os::facts)??.identity != identity {
+        if lock_file.lend(os::facts)??.identity != identity {
             return Ok(());
         }
         // Held until the descriptor is closed, by which time the name is gone.
-        if lock_file.try_lock(PRESENCE).map_err(Refusal::Other)? && os::facts_at(path)?.identity == identity {
-            os::remove(path)?;
+        if lock_file.try_lock(PRESENCE).map_err(Refusal::Other)? && os::facts_at(location)?.identity == identity {
+            os::remove(location)?;
         }
         Ok(())
     }
@@ -307,9 +272,9 @@ impl Drop for Segment {
         if self.lock_file.forked() || !self.header.goes_with_last_user() {
             return;
         }
-        if let Some(path) = &self.path {
+        if let Some(location) = &self.location {
             // Nobody is there to be told. A segment that could not be removed stays, as after a death.
-            let _ = self.leave(path);
+            let _ = self.leave(location);
         }
     }
 }
@@ -325,15 +290,6 @@ fn whole_huge_pages(bytes: u64) -> u64 {
 fn mapped_length(header: &Header, file_length: u64) -> u64 {
     let whole = whole_huge_pages(header.total_size);
     if file_length >= whole { whole } else { header.total_size }
-}
-
-/// Refuses a file on a disk: it is in memory only for a time, and anew each time it is read.
-fn stays_where_it_is_put(file: BorrowedFd<'_>) -> Result<(), Refusal> {
-    if os::in_memory(file)? {
-        return Ok(());
-    }
-    let why = "a file on a disk lies on no NUMA node for good; leave the node out, or choose a place in memory (tmpfs, as /dev/shm is)";
-    Err(Refusal::Other(std::io::Error::new(std::io::ErrorKind::Unsupported, why)))
 }
 
 /// Takes the lock that every user has. False if somebody is about to remove the segment.
@@ -371,10 +327,10 @@ pub(crate) fn open_or_create<R>(
 
 /// Removes the segment's name. Those who have it open keep it.
 pub(crate) fn remove(place: &Place) -> Result<(), Error> {
-    let Some(path) = place.file()? else {
+    let Some(location) = place.location()? else {
         return Err(Error::NotFound { place: place.to_string() });
     };
-    os::remove(&path).map_err(|refusal| refused(&place.to_string(), "remove", 0, refusal))
+    os::remove(&location).map_err(|refusal| refused(&place.to_string(), "remove", 0, refusal))
 }
 
 /// Removes the segment if nobody has it open and `stale` says so of it. Returns whether it did.
@@ -383,25 +339,25 @@ pub(crate) fn remove(place: &Place) -> Result<(), Error> {
 /// twice, the second time while nobody is there who could change anything.
 pub(crate) fn remove_unused(place: &Place, stale: impl Fn(Segment) -> Result<bool, Error>) -> Result<bool, Error> {
     let refuse = |refusal| refused(&place.to_string(), "remove", 0, refusal);
-    let path = place.file()?.ok_or_else(|| refuse(Refusal::Missing))?;
+    let location = place.location()?.ok_or_else(|| refuse(Refusal::Missing))?;
     // First without keeping anybody waiting.
     if !stale(Segment::look(place)?)? {
         return Ok(false);
     }
-    let lock_file = LockFile::new(|| os::open(&path, Access::ReadWrite)).map_err(refuse)?;
+    let lock_file = LockFile::new(|| os::open(&location, Access::ReadWrite)).map_err(refuse)?;
     if !lock_file.try_lock(PRESENCE).map_err(|error| refuse(Refusal::Other(error)))? {
         return Ok(false);
     }
     // It may be another one than a moment ago. What is looked at is what is locked.
-    let again = LockFile::new(|| lock_file.with_fd(|file| os::reopen(file, Access::ReadOnly))?).map_err(refuse)?;
+    let again = LockFile::new(|| lock_file.lend(|file| os::reopen(file, Access::ReadOnly))?).map_err(refuse)?;
     if !stale(Segment::attach(place.clone(), None, Access::ReadOnly, again, Purpose::Look)?)? {
         return Ok(false);
     }
-    let identity = lock_file.with_fd(os::facts).and_then(|facts| facts).map_err(refuse)?.identity;
-    if os::facts_at(&path).map_err(refuse)?.identity != identity {
+    let identity = lock_file.lend(os::facts).and_then(|facts| facts).map_err(refuse)?.identity;
+    if os::facts_at(&location).map_err(refuse)?.identity != identity {
         return Ok(false);
     }
-    os::remove(&path).map_err(refuse)?;
+    os::remove(&location).map_err(refuse)?;
     Ok(true)
 }
 
@@ -418,6 +374,7 @@ fn refused(place: &str, doing: &'static str, bytes: u64, refusal: Refusal) -> Er
     let place = place.to_owned();
     match refusal {
         Refusal::Missing => Error::NotFound { place },
+        Refusal::NoFolder(folder) => Error::NotFound { place: format!("the folder {}", folder.display()) },
         Refusal::Exists => Error::AlreadyExists { place },
         Refusal::NotPermitted => Error::Permission { place, doing },
         Refusal::NoRoom => Error::NoMemory { place, bytes },

@@ -1,10 +1,10 @@
 //! Names and places of segments.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::Error;
-use crate::os;
+use crate::os::{self, Location};
 
 const LONGEST: usize = 200;
 
@@ -20,6 +20,8 @@ pub(crate) fn check(name: &str) -> Result<(), Error> {
         "it contains a NUL"
     } else if name.starts_with('.') {
         "it starts with a dot"
+    } else if let Some(why) = os::unfit_in_a_name(name) {
+        why
     } else {
         return Ok(());
     };
@@ -36,9 +38,9 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// The file's absolute path, so that it stays the same file when the process changes its working folder.
-    /// None if it has no name.
-    pub(crate) fn file(&self) -> Result<Option<PathBuf>, Error> {
+    /// Where the system keeps it. A file's path is made absolute, so that it stays the same file when the process changes
+    /// its working folder. None if it has no name.
+    pub(crate) fn location(&self) -> Result<Option<Location>, Error> {
         match self {
             Place::Named(name) => {
                 check(name)?;
@@ -54,7 +56,7 @@ impl Place {
                 }
                 let absolute = std::path::absolute(path);
                 absolute
-                    .map(Some)
+                    .map(|path| Some(os::at_path(path)))
                     .map_err(|source| Error::System { doing: format!("find the folder of {self}"), source })
             }
             Place::Anonymous => Ok(None),
@@ -70,11 +72,6 @@ impl fmt::Display for Place {
             Place::Anonymous => f.write_str("anonymous segment"),
         }
     }
-}
-
-/// The folder that holds the file.
-pub(super) fn folder(file: &Path) -> &Path {
-    file.parent().unwrap_or(Path::new("/"))
 }
 
 #[cfg(test)]
@@ -94,14 +91,14 @@ mod tests {
     #[test]
     fn a_path_that_names_no_file_is_refused() {
         for bad in ["", "/", "..", "/tmp/..", "/tmp/a\0b"] {
-            assert!(matches!(Place::Path(bad.into()).file(), Err(Error::Name { .. })), "{bad:?}");
+            assert!(matches!(Place::Path(bad.into()).location(), Err(Error::Name { .. })), "{bad:?}");
         }
     }
 
     #[test]
     fn a_relative_path_is_made_absolute() {
-        let file = Place::Path("x".into()).file().unwrap().unwrap();
-        assert_eq!(file, std::env::current_dir().unwrap().join("x"));
+        let file = Place::Path("x".into()).location().unwrap().unwrap();
+        assert_eq!(file, os::at_path(std::env::current_dir().unwrap().join("x")));
     }
 
     #[test]

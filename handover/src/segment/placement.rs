@@ -1,7 +1,6 @@
 //! Where a segment's memory lies: told without becoming its user.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::{Header, Place, mapped_length, refused};
@@ -44,13 +43,13 @@ pub fn placement_at(path: impl AsRef<Path>) -> Result<Placement, Error> {
 
 fn placed(place: &Place) -> Result<Placement, Error> {
     let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
-    let path = place.file()?.ok_or_else(|| refuse(Refusal::Missing))?;
-    let file = os::open(&path, Access::ReadOnly).map_err(refuse)?;
-    let length = os::facts(file.as_fd()).map_err(refuse)?.length;
+    let location = place.location()?.ok_or_else(|| refuse(Refusal::Missing))?;
+    let file = os::open(&location, Access::ReadOnly).map_err(refuse)?;
+    let length = os::facts(os::lend(&file)).map_err(refuse)?.length;
     let mut beginning = [0; size_of::<Header>()];
-    let have = os::read_beginning(file.as_fd(), &mut beginning).map_err(refuse)?;
+    let have = os::read_beginning(os::lend(&file), &mut beginning).map_err(refuse)?;
     let header = Header::validated(&beginning[..have], length, place)?;
     let bytes = mapped_length(&header, length);
-    let mapping = Mapping::new(file.as_fd(), bytes as usize, Access::ReadOnly).map_err(refuse)?;
+    let mapping = Mapping::new(os::lend(&file), bytes as usize, Access::ReadOnly).map_err(refuse)?;
     Ok(Placement { bytes, nodes: mapping.nodes(), on_huge_pages: mapping.bytes_on_huge_pages() })
 }

@@ -1,4 +1,4 @@
-//! Files that hold segments: made without a name, reserved, named in one step; opened with care.
+//! Files that hold segments: found, opened with care, reserved.
 
 use std::fs;
 use std::io;
@@ -6,12 +6,20 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, FileType, MemfdFlags, Mode, OFlags, SealFlags, fallocate, fchmod, fcntl_add_seals,
-    fstat, fstatfs, ftruncate, linkat, memfd_create, openat, statat, unlinkat,
+    AtFlags, CWD, FallocateFlags, FileType, Mode, OFlags, fallocate, fstat, fstatfs, openat, statat, unlinkat,
 };
 use rustix::io::{Errno, pread};
 
 use crate::os::{Access, Refusal};
+
+/// Where a segment is that can be found.
+pub(crate) type Location = PathBuf;
+/// The open file of a segment, lent.
+pub(crate) type Lent<'a> = BorrowedFd<'a>;
+/// What a segment is handed over to another process as.
+pub(crate) type Shared = OwnedFd;
+/// The same, lent by its owner.
+pub(crate) type HandedOver<'a> = BorrowedFd<'a>;
 
 /// Where named segments are: a file system in memory on every Linux.
 const FOLDER: &str = "/dev/shm";
@@ -33,8 +41,23 @@ impl From<Errno> for Refusal {
 }
 
 /// The file of the segment of that name.
-pub(crate) fn named(name: &str) -> PathBuf {
+pub(crate) fn named(name: &str) -> Location {
     Path::new(FOLDER).join(format!("{PREFIX}{name}"))
+}
+
+/// The place of the segment in that file.
+pub(crate) fn at_path(path: PathBuf) -> Location {
+    path
+}
+
+/// Whether a segment there is gone when nobody uses it any more, whatever was asked for.
+pub(crate) fn goes_by_itself(_location: &Path) -> bool {
+    false
+}
+
+/// What is wrong with a name on this system that is not on others, if anything is.
+pub(crate) fn unfit_in_a_name(_name: &str) -> Option<&'static str> {
+    None
 }
 
 /// The names of this machine's segments, and of whatever else has a file name like one.
@@ -49,12 +72,17 @@ pub(crate) fn names() -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// Lends a file that `open` opened.
+pub(crate) fn lend(file: &OwnedFd) -> Lent<'_> {
+    file.as_fd()
+}
+
 /// What the system knows about a file.
 pub(crate) struct Facts {
     /// Device and number: the same for the same file, whatever it is called.
     pub(crate) identity: (u64, u64),
     /// How many names it has.
-    pub(crate) names: u64,
+    names: u64,
     pub(crate) length: u64,
     /// Bytes for which memory or disk is set aside.
     pub(crate) reserved: u64,
@@ -85,7 +113,12 @@ pub(crate) fn facts_at(path: &Path) -> Result<Facts, Refusal> {
     Ok(facts_from(&statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?))
 }
 
-fn flags(access: Access) -> OFlags {
+/// Whether the open file is still to be found where it was opened.
+pub(crate) fn still_named(file: BorrowedFd<'_>, _location: &Path) -> Result<bool, Refusal> {
+    Ok(facts(file)?.names > 0)
+}
+
+pub(super) fn flags(access: Access) -> OFlags {
     let access = match access {
         Access::ReadWrite => OFlags::RDWR,
         Access::ReadOnly => OFlags::RDONLY,
@@ -104,7 +137,7 @@ fn regular(file: OwnedFd) -> Result<OwnedFd, Refusal> {
 }
 
 /// The path by which the kernel finds what a descriptor of this process stands for.
-fn by_descriptor(file: BorrowedFd<'_>) -> String {
+pub(super) fn by_descriptor(file: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
@@ -117,39 +150,18 @@ pub(crate) fn reopen(file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, Re
     Ok(openat(CWD, by_descriptor(file), flags(access), Mode::empty())?)
 }
 
-/// A file without a name, which is gone with its last descriptor unless `give_name` comes first.
-pub(crate) fn create_unnamed(folder: &Path) -> Result<OwnedFd, Refusal> {
-    match openat(CWD, folder, flags(Access::ReadWrite) | OFlags::TMPFILE, Mode::RUSR | Mode::WUSR) {
-        Ok(file) => Ok(file),
-        // What a kernel says that takes the flag for a plain open of the folder is the second of these.
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Err(Refusal::Other(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "the file system there can't make a file without a name (O_TMPFILE); choose a place on tmpfs, ext4, xfs or btrfs",
-        ))),
-        Err(error) => Err(error.into()),
-    }
+/// The open file of the segment behind a descriptor, which stays the caller's.
+pub(crate) fn adopt(descriptor: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, Refusal> {
+    reopen(descriptor, access)
 }
 
-/// A file in memory that never has a name. Whoever is given its descriptor may open it.
-pub(crate) fn create_anonymous() -> Result<OwnedFd, Refusal> {
-    Ok(memfd_create("handover", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?)
-}
-
-/// Sets exactly this mode, whatever the process's mask of modes says.
-pub(crate) fn set_mode(file: BorrowedFd<'_>, mode: u32) -> Result<(), Refusal> {
-    Ok(fchmod(file, Mode::from_raw_mode(mode & 0o777))?)
-}
-
-pub(crate) fn set_length(file: BorrowedFd<'_>, length: u64) -> Result<(), Refusal> {
-    // More than the kernel's signed number can say is more than there is.
-    if i64::try_from(length).is_err() {
-        return Err(Refusal::NoRoom);
-    }
-    Ok(ftruncate(file, length)?)
+/// A descriptor to be handed over. It is an open file of its own, so it carries no locks, and closing it harms nobody.
+pub(crate) fn share(file: BorrowedFd<'_>, access: Access) -> Result<OwnedFd, Refusal> {
+    reopen(file, access)
 }
 
 /// Whether the file lies in memory, and not on a disk.
-pub(crate) fn in_memory(file: BorrowedFd<'_>) -> Result<bool, Refusal> {
+pub(super) fn in_memory(file: BorrowedFd<'_>) -> Result<bool, Refusal> {
     const TMPFS: u64 = 0x0102_1994;
     #[allow(clippy::unnecessary_cast)] // the field has other widths on other processors
     Ok(fstatfs(file)?.f_type as u64 == TMPFS)
@@ -186,16 +198,6 @@ fn available_memory() -> Option<u64> {
 pub(super) fn kilobytes(line: &str, field: &str) -> Option<u64> {
     let number = line.strip_prefix(field)?.strip_prefix(':')?.trim().strip_suffix("kB")?;
     number.trim().parse::<u64>().ok()?.checked_mul(1024)
-}
-
-/// From now on nobody can cut the anonymous file off under those who have it mapped.
-pub(crate) fn seal_length(file: BorrowedFd<'_>) -> Result<(), Refusal> {
-    Ok(fcntl_add_seals(file, SealFlags::SHRINK | SealFlags::GROW)?)
-}
-
-/// Gives an unnamed file its name in one step. Refused if the name is taken, be it by a dangling symbolic link.
-pub(crate) fn give_name(file: BorrowedFd<'_>, path: &Path) -> Result<(), Refusal> {
-    Ok(linkat(CWD, by_descriptor(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
 pub(crate) fn remove(path: &Path) -> Result<(), Refusal> {

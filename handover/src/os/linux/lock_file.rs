@@ -174,8 +174,8 @@ impl LockFile {
         self.forks != forks()
     }
 
-    /// Lends the descriptor.
-    pub(crate) fn with_fd<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> Result<R, Refusal> {
+    /// Lends the open file.
+    pub(crate) fn lend<R>(&self, f: impl FnOnce(BorrowedFd<'_>) -> R) -> Result<R, Refusal> {
         // The node may hold another file's descriptor in a child.
         if self.forked() {
             return Err(Refusal::Forked);
@@ -202,11 +202,11 @@ impl LockFile {
 
     /// Whether any other open file has a lock on the byte; locks of this one don't count.
     pub(crate) fn is_locked_elsewhere(&self, byte: u64) -> io::Result<bool> {
-        self.with_fd(|file| is_locked(file, byte))?
+        self.lend(|file| is_locked(file, byte))?
     }
 
     fn set(&self, kind: libc::c_short, byte: u64, bytes: u64) -> io::Result<bool> {
-        self.with_fd(|file| {
+        self.lend(|file| {
             let mut lock = Lock::new(kind, byte, bytes)?;
             match lock.control(file, libc::F_OFD_SETLK) {
                 Ok(()) => Ok(true),
@@ -232,7 +232,7 @@ impl Drop for LockFile {
 
 impl std::fmt::Debug for LockFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("LockFile").field(&self.with_fd(|file| file.as_raw_fd()).ok()).finish()
+        f.debug_tuple("LockFile").field(&self.lend(|file| file.as_raw_fd()).ok()).finish()
     }
 }
 

@@ -15,8 +15,15 @@ fn flags(shared: bool) -> Flags {
     if shared { Flags::empty() } else { Flags::PRIVATE }
 }
 
-/// Sleeps while `word` holds `expected`, until `wake` or for `timeout`. `shared` when other processes may wake it.
-pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>, shared: bool) -> Waited {
+/// Sleeps while `word` holds `expected`, until `wake` or for `timeout`. `shared` when other processes may wake it. The kernel
+/// itself knows who is asleep, and the word that other systems count them in stays 0.
+pub(crate) fn wait(
+    word: &AtomicU32,
+    _asleep: &AtomicU32,
+    expected: u32,
+    timeout: Option<Duration>,
+    shared: bool,
+) -> Waited {
     // A time too long for the kernel's clock is no limit at all.
     let timeout = timeout.and_then(|time| {
         Some(Timespec { tv_sec: i64::try_from(time.as_secs()).ok()?, tv_nsec: time.subsec_nanos().into() })
@@ -28,7 +35,7 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>, s
 }
 
 /// Wakes at most `count` of those who sleep on `word`, and says how many.
-pub(crate) fn wake(word: &AtomicU32, count: u32, shared: bool) -> u32 {
+pub(crate) fn wake(word: &AtomicU32, _asleep: &AtomicU32, count: u32, shared: bool) -> u32 {
     // The kernel takes the count as a signed number.
     let count = count.min(i32::MAX as u32);
     futex::wake(word, flags(shared), count).map_or(0, |woken| woken as u32)
@@ -70,18 +77,18 @@ mod tests {
     #[test]
     fn a_sleeper_is_woken() {
         for shared in [false, true] {
-            let word = AtomicU32::new(0);
+            let (word, asleep) = (AtomicU32::new(0), AtomicU32::new(0));
             std::thread::scope(|scope| {
                 let sleeper = scope.spawn(|| {
                     let mut result = Waited::Woken;
                     while word.load(Ordering::SeqCst) == 0 {
-                        result = wait(&word, 0, Some(Duration::from_secs(20)), shared);
+                        result = wait(&word, &asleep, 0, Some(Duration::from_secs(20)), shared);
                     }
                     result
                 });
                 std::thread::sleep(Duration::from_millis(20));
                 word.store(1, Ordering::SeqCst);
-                assert!(wake(&word, u32::MAX, shared) <= 1);
+                assert!(wake(&word, &asleep, u32::MAX, shared) <= 1);
                 assert_eq!(sleeper.join().unwrap(), Waited::Woken);
             });
         }
@@ -89,17 +96,17 @@ mod tests {
 
     #[test]
     fn a_sleep_ends_after_its_time() {
-        let word = AtomicU32::new(7);
+        let (word, asleep) = (AtomicU32::new(7), AtomicU32::new(0));
         let start = Instant::now();
-        while wait(&word, 7, Some(Duration::from_millis(10)), true) != Waited::TimedOut {}
+        while wait(&word, &asleep, 7, Some(Duration::from_millis(10)), true) != Waited::TimedOut {}
         assert!(start.elapsed() >= Duration::from_millis(10));
     }
 
     #[test]
     fn a_word_that_changed_is_not_slept_on() {
-        let word = AtomicU32::new(7);
-        assert_eq!(wait(&word, 8, None, false), Waited::Woken);
-        assert_eq!(wait(&word, 8, Some(Duration::MAX), true), Waited::Woken);
+        let (word, asleep) = (AtomicU32::new(7), AtomicU32::new(0));
+        assert_eq!(wait(&word, &asleep, 8, None, false), Waited::Woken);
+        assert_eq!(wait(&word, &asleep, 8, Some(Duration::MAX), true), Waited::Woken);
     }
 
     #[test]

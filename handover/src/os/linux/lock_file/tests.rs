@@ -154,7 +154,7 @@ fn a_child_has_nothing_of_its_parents_file_and_takes_nothing_from_it() {
     assert!(file.try_lock(1).unwrap());
     let parents_forks = forks();
     let child = fork(|| {
-        let refused = matches!(file.with_fd(|_| ()), Err(Refusal::Forked)) && file.try_lock(2).is_err();
+        let refused = matches!(file.lend(|_| ()), Err(Refusal::Forked)) && file.try_lock(2).is_err();
         // This one gets the node, and perhaps the descriptor's number, that the parent's has.
         let own = lock_file(&scratch.0);
         let counted = forks() != parents_forks && file.forked() && !own.forked();
