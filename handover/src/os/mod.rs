@@ -5,6 +5,10 @@
 mod linux;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub(crate) use windows::*;
 
 /// How a file is opened and mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
