@@ -6,7 +6,7 @@ use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Child, Name, eventually, heard, say, task};
+use common::{Bytes, Child, Name, die, eventually, heard, say, task};
 use handover::broadcast::{Broadcast, Numbered, Options, Patience, Start, Watcher, inspect};
 use handover::{Error, Queue, Wait};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -25,13 +25,6 @@ impl Wide {
         assert!(self.0.iter().all(|word| *word == self.0[0]), "torn: {self:?}");
         self.0[0]
     }
-}
-
-/// Ends as a killed process does.
-fn die() -> ! {
-    // SAFETY: sends a signal to the process itself.
-    unsafe { libc::kill(process::id() as i32, libc::SIGKILL) };
-    unreachable!("killed")
 }
 
 #[test]
@@ -461,7 +454,7 @@ fn a_stopped_gating_reader_holds_the_writer_until_its_patience_ends() {
     writer.publish(Wide::of(0)).expect("open");
     let mut child = Child::start(&format!("gate {}", &*name));
     child.hear();
-    child.signal(libc::SIGSTOP);
+    child.stop();
     while writer.try_publish(Wide::of(0)).is_ok() {}
     assert!(matches!(
         writer.publish_timeout(Wide::of(0), Duration::from_millis(30)).map_err(Error::from),
@@ -470,7 +463,7 @@ fn a_stopped_gating_reader_holds_the_writer_until_its_patience_ends() {
     writer.set_patience(Patience::Until(Duration::from_millis(20)));
     writer.publish(Wide::of(0)).expect("it is thrown out");
     assert!(broadcast.report().readers.iter().all(|reader| reader.alive && !reader.gating));
-    child.signal(libc::SIGCONT);
+    child.resume();
 }
 
 #[test]
@@ -630,6 +623,7 @@ fn each_wrong_use_has_its_error() {
 }
 
 #[test]
+#[cfg(unix)] // nothing forks elsewhere
 fn a_forked_child_is_refused_the_inherited_handles() {
     let (name, broadcast) = made(&Options::new(4));
     let (mut writer, mut reader) =
@@ -686,9 +680,8 @@ fn what_readers_did_can_be_asked() {
 #[test]
 fn a_scribbled_broadcast_gives_errors_or_messages_and_ends() {
     let broadcast = Options::new(8).message_max(24).anonymous::<[u8]>().expect("memory");
-    let plain = broadcast.share().expect("shared");
-    let file = std::fs::File::from(plain);
-    let length = file.metadata().expect("a file").len();
+    let bytes = Bytes::of(broadcast.share().expect("shared"));
+    let length = bytes.len();
     let mut seed: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut random = move || {
         seed ^= seed << 13;
@@ -701,15 +694,14 @@ fn a_scribbled_broadcast_gives_errors_or_messages_and_ends() {
             (Ok(writer), Ok(reader)) => (writer, reader),
             _ => {
                 // Whoever scribbles "closed" or takes the roster has closed it, or filled it up: begin anew.
-                std::os::unix::fs::FileExt::write_all_at(&file, &vec![0; length as usize - 4096], 4096)
-                    .expect("written");
+                bytes.write(4096, &vec![0; length as usize - 4096]);
                 continue;
             }
         };
         writer.set_patience(Patience::Until(Duration::from_millis(1)));
         for _ in 0..20 {
             let at = 4096 + random() % (length - 4096 - 8);
-            std::os::unix::fs::FileExt::write_all_at(&file, &random().to_ne_bytes(), at).expect("written");
+            bytes.write(at, &random().to_ne_bytes());
             let _ = writer.publish_timeout(&[1; 20], Duration::from_millis(1));
             let _ = reader.try_next();
             let _ = reader.try_next_batch(&mut Vec::new(), 5);

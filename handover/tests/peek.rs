@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -110,14 +109,17 @@ fn what_is_seen_while_others_work_is_whole() {
 
 #[test]
 fn to_see_takes_the_permission_to_read_and_no_other() {
-    let folder = std::env::temp_dir().join(format!("peek-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("{}-peek", &*Name::new()));
     fs::create_dir_all(&folder).expect("a folder");
     let path = folder.join("lines");
-    let queue = Options::new(8).create_at::<[u8]>(&path).expect("a new file");
+    // Its maker goes on with what it has.
+    let queue = Options::new(8).mode(0o400).create_at::<[u8]>(&path).expect("a new file");
     queue.producer().expect("room").push(b"hello").expect("room");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).expect("ours");
     assert_eq!(peek_at(&path, 9).expect("readable")[0].bytes, b"hello");
-    fs::remove_dir_all(&folder).expect("ours");
+    drop(queue);
+    let removed = fs::remove_dir_all(&folder);
+    // An emulation of Windows takes what may not be written for what may not be removed.
+    assert!(removed.is_ok() || cfg!(windows), "{removed:?}");
 }
 
 #[test]

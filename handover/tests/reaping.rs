@@ -55,7 +55,7 @@ fn a_member_that_is_stopped_while_it_reaps_robs_nobody_who_came_since() {
         let receipt = consumer.receive_timeout(Duration::from_secs(2)).unwrap_or_else(|error| {
             panic!("the other consumer is stopped, and yet (round {round}): {error}; {queue:?}, {:#?}", queue.members())
         });
-        reaper.signal(libc::SIGCONT);
+        reaper.resume();
         thread::sleep(Duration::from_millis(15));
         receipt.done();
         assert_eq!(queue.counts().redelivered, 0, "a message was taken from a living member's hands (round {round})");

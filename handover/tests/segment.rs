@@ -3,15 +3,20 @@
 mod common;
 
 use std::env;
-use std::fs::{self, File, Permissions};
+#[cfg(unix)]
+use std::fs::Permissions;
+use std::fs::{self, File};
 use std::io::Write;
-use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+#[cfg(unix)]
+use std::path::Path;
+use std::path::PathBuf;
 use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use common::{handed_over, write_at};
 use handover::{Error, ReadOnlyMemory, SharedMemory};
 
 /// A name of its own for each test, free before and after.
@@ -22,14 +27,26 @@ impl Name {
         Name(format!("test-{test}-{}", process::id()))
     }
 
+    /// Where it is, or a file beside where names are no files.
     fn path(&self) -> PathBuf {
+        if cfg!(windows) {
+            return env::temp_dir().join(&self.0);
+        }
         PathBuf::from(format!("/dev/shm/handover.{}", self.0))
     }
 
     /// Puts a file with that content where the segment would be, and opens that.
     fn open_with(&self, content: &[u8]) -> Result<SharedMemory, Error> {
         fs::write(self.path(), content).unwrap();
-        SharedMemory::open(&self.0)
+        self.open_file()
+    }
+
+    fn open_file(&self) -> Result<SharedMemory, Error> {
+        if cfg!(windows) { SharedMemory::open_at(self.path()) } else { SharedMemory::open(&self.0) }
+    }
+
+    fn create_file(&self, bytes: usize) -> Result<SharedMemory, Error> {
+        if cfg!(windows) { SharedMemory::create_at(self.path(), bytes) } else { SharedMemory::create(&self.0, bytes) }
     }
 }
 
@@ -120,12 +137,12 @@ fn a_second_creation_of_one_name_is_refused() {
 fn of_many_who_create_one_name_at_once_one_succeeds() {
     let name = Name::new("at-once");
     for _ in 0..50 {
-        let create = || usize::from(SharedMemory::create(&name.0, 100).is_ok());
-        let made: usize = std::thread::scope(|scope| {
+        let create = || SharedMemory::create(&name.0, 100).ok();
+        let made: Vec<SharedMemory> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(create)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
         });
-        assert_eq!(made, 1);
+        assert_eq!(made.len(), 1);
         SharedMemory::remove(&name.0).unwrap();
     }
 }
@@ -150,18 +167,19 @@ fn what_another_process_wrote_is_read() {
 }
 
 #[test]
-fn anonymous_memory_is_shared_by_its_descriptor() {
+fn anonymous_memory_is_shared_by_what_stands_for_it() {
     if part().is_some() {
-        SharedMemory::from_fd(std::io::stdin()).unwrap().view::<u16>(0).unwrap().set(0, &77);
+        handed_over!(SharedMemory, std::io::stdin()).unwrap().view::<u16>(0).unwrap().set(0, &77);
         return;
     }
     let memory = SharedMemory::anonymous(10).unwrap();
-    let mut child = other_process("anonymous_memory_is_shared_by_its_descriptor", "");
+    let mut child = other_process("anonymous_memory_is_shared_by_what_stands_for_it", "");
     assert!(child.stdin(memory.share().unwrap()).status().unwrap().success());
     assert_eq!(memory.view::<u16>(0).unwrap().get(0), 77);
 }
 
 #[test]
+#[cfg(unix)] // elsewhere it is no file
 fn nobody_can_cut_anonymous_memory_off() {
     let memory = SharedMemory::anonymous(10_000).unwrap();
     let file = File::from(memory.share().unwrap());
@@ -172,11 +190,14 @@ fn nobody_can_cut_anonymous_memory_off() {
 #[test]
 fn a_descriptor_of_something_else_is_refused() {
     let (reader, _writer) = std::io::pipe().unwrap();
-    assert!(matches!(SharedMemory::from_fd(reader.as_fd()), Err(Error::NotASegment { .. })));
-    let zero = File::open("/dev/zero").unwrap();
-    assert!(matches!(ReadOnlyMemory::from_fd(&zero), Err(Error::NotASegment { .. })));
-    let program = File::open("/proc/self/exe").unwrap();
-    assert!(matches!(ReadOnlyMemory::from_fd(&program), Err(Error::NotASegment { .. })));
+    assert!(matches!(handed_over!(SharedMemory, &reader), Err(Error::NotASegment { .. })));
+    #[cfg(unix)]
+    let device = File::open("/dev/zero").unwrap();
+    #[cfg(windows)]
+    let device = File::open("NUL").unwrap();
+    assert!(matches!(handed_over!(ReadOnlyMemory, &device), Err(Error::NotASegment { .. })));
+    let program = File::open(env::current_exe().unwrap()).unwrap();
+    assert!(matches!(handed_over!(ReadOnlyMemory, &program), Err(Error::NotASegment { .. })));
 }
 
 #[test]
@@ -185,10 +206,11 @@ fn what_is_missing_is_not_found() {
     assert!(matches!(SharedMemory::open(&name.0), Err(Error::NotFound { .. })));
     assert!(matches!(ReadOnlyMemory::open(&name.0), Err(Error::NotFound { .. })));
     assert!(matches!(SharedMemory::remove(&name.0), Err(Error::NotFound { .. })));
-    let nowhere = "/nowhere/at/all";
+    let nowhere = if cfg!(windows) { r"C:\nowhere\at\all" } else { "/nowhere/at/all" };
     assert!(matches!(SharedMemory::open_at(nowhere), Err(Error::NotFound { .. })));
     let refused = SharedMemory::create_at(nowhere, 10).unwrap_err();
-    assert!(refused.to_string().contains("/nowhere/at"), "{refused}");
+    assert!(refused.to_string().contains("nowhere"), "{refused}");
+    assert!(matches!(refused, Error::NotFound { place } if place.starts_with("the folder ") && place.ends_with("at")));
 }
 
 #[test]
@@ -266,11 +288,11 @@ fn a_queue_is_not_plain_memory() {
 #[test]
 fn a_header_that_is_written_over_harms_nobody_who_has_the_segment_open() {
     let name = Name::new("scribbled");
-    let memory = SharedMemory::create(&name.0, 100).unwrap();
-    File::options().write(true).open(name.path()).unwrap().write_all_at(&[0xff; 4096], 0).unwrap();
+    let memory = name.create_file(100).unwrap();
+    write_at(&File::options().write(true).open(name.path()).unwrap(), &[0xff; 4096], 0);
     assert_eq!(memory.len(), 100);
     assert!(memory.view::<u8>(100).is_err());
-    assert!(matches!(SharedMemory::open(&name.0), Err(Error::NotASegment { .. })));
+    assert!(matches!(name.open_file(), Err(Error::NotASegment { .. })));
 }
 
 #[test]
@@ -290,7 +312,7 @@ fn names_that_are_none_are_refused() {
 fn the_longest_name_works() {
     let mut name = Name::new("longest");
     name.0 = format!("{:x<200}", name.0);
-    SharedMemory::create(&name.0, 10).unwrap();
+    let _kept = cfg!(windows).then_some(SharedMemory::create(&name.0, 10).unwrap());
     SharedMemory::remove(&name.0).unwrap();
 }
 
@@ -306,6 +328,7 @@ fn sizes_that_can_not_be_are_refused() {
 }
 
 #[test]
+#[cfg(unix)] // asks the file system how much that is
 fn more_than_there_is_room_for_is_refused_at_creation() {
     let room = rustix::fs::statvfs("/dev/shm").unwrap();
     let Some(too_much) = (room.f_blocks * room.f_frsize + 1).try_into().ok().filter(|_| room.f_blocks > 0) else {
@@ -320,6 +343,7 @@ fn more_than_there_is_room_for_is_refused_at_creation() {
 }
 
 #[test]
+#[cfg(unix)] // asks the file system
 fn memory_is_reserved_at_creation() {
     let name = Name::new("reserved");
     let _memory = SharedMemory::create(&name.0, 1 << 20).unwrap();
@@ -327,6 +351,7 @@ fn memory_is_reserved_at_creation() {
 }
 
 #[test]
+#[cfg(unix)] // becomes another user
 fn who_lacks_the_permission_is_told_so() {
     if let Some(folder) = part() {
         become_nobody();
@@ -348,6 +373,7 @@ fn who_lacks_the_permission_is_told_so() {
 }
 
 #[test]
+#[cfg(unix)] // becomes another user
 fn permission_to_read_is_enough_for_reading() {
     if let Some(file) = part() {
         become_nobody();
@@ -367,6 +393,7 @@ fn permission_to_read_is_enough_for_reading() {
 }
 
 /// A user whom permissions bind, which they don't the superuser.
+#[cfg(unix)]
 fn become_nobody() {
     // SAFETY: changes no memory; the C library does it for all threads.
     unsafe {
@@ -377,6 +404,7 @@ fn become_nobody() {
 }
 
 #[test]
+#[cfg(unix)] // elsewhere a mode becomes a list of who is let in
 fn the_mode_is_0600_whatever_the_mask() {
     if let Some(name) = part() {
         for mask in [0, 0o777] {
@@ -394,6 +422,7 @@ fn the_mode_is_0600_whatever_the_mask() {
 }
 
 #[test]
+#[cfg(unix)] // elsewhere a privilege is needed to make one
 fn a_symbolic_link_is_not_followed() {
     let folder = Folder::new("link");
     let (file, link, dangling) = (folder.file("file"), folder.file("link"), folder.file("dangling"));
@@ -411,8 +440,12 @@ fn a_symbolic_link_is_not_followed() {
 #[test]
 fn what_is_no_regular_file_is_refused_without_waiting_for_it() {
     let folder = Folder::new("odd");
+    #[cfg(unix)]
     let pipe = folder.file("pipe");
+    #[cfg(unix)]
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    #[cfg(windows)]
+    let pipe = PathBuf::from("NUL");
     for odd in [&pipe, &folder.0] {
         assert!(matches!(SharedMemory::open_at(odd), Err(Error::NotASegment { .. })), "{odd:?}");
         assert!(matches!(ReadOnlyMemory::open_at(odd), Err(Error::NotASegment { .. })), "{odd:?}");
@@ -466,7 +499,7 @@ fn removed_memory_stays_with_those_who_have_it() {
     SharedMemory::remove(&name.0).unwrap();
     memory.view::<u8>(3).unwrap().set(0, &8);
     assert_eq!(reader.view::<u8>(3).unwrap().get(0), 8);
-    let again = SharedMemory::from_fd(memory.share().unwrap()).unwrap();
+    let again = handed_over!(SharedMemory, memory.share().unwrap()).unwrap();
     assert_eq!(again.view::<u8>(3).unwrap().get(0), 8);
     assert!(matches!(SharedMemory::open(&name.0), Err(Error::NotFound { .. })));
 }
@@ -498,7 +531,7 @@ fn a_killed_creator_leaves_the_whole_segment_or_nothing() {
     if let Some(name) = part() {
         std::io::stderr().write_all(b".").unwrap();
         loop {
-            drop(SharedMemory::create(&name, 100_000).unwrap());
+            let _kept = cfg!(windows).then_some(SharedMemory::create(&name, 100_000).unwrap());
             SharedMemory::remove(&name).unwrap();
         }
     }
@@ -522,7 +555,7 @@ fn a_killed_creator_leaves_the_whole_segment_or_nothing() {
             Err(Error::NotFound { .. }) => nothing += 1,
             Err(other) => panic!("{other}"),
         }
-        let debris = fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().file_name());
+        let debris = fs::read_dir(name.path().parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
         let debris: Vec<_> = debris.filter(|file| file.to_string_lossy().contains(&name.0)).collect();
         assert!(debris.is_empty(), "{debris:?}");
     }

@@ -2,8 +2,11 @@
 
 #![cfg(feature = "serde")]
 
+mod common;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use common::handed_over;
 use handover::{Error, Options, Postcard, Queue};
 
 #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq, Clone)]
@@ -33,9 +36,9 @@ fn any_serde_type() {
 fn a_serde_queue_is_not_one_of_bytes() {
     let queue = Options::new(4).message_max(20).anonymous::<Postcard<Job>>().expect("memory");
     let shared = queue.share().expect("shared");
-    assert!(matches!(Queue::<[u8]>::from_fd(&shared), Err(Error::MessageType { .. })));
-    assert!(matches!(Queue::<Postcard<String>>::from_fd(&shared), Err(Error::MessageType { .. })));
-    assert!(Queue::<Postcard<Job>>::from_fd(&shared).is_ok());
+    assert!(matches!(handed_over!(Queue::<[u8]>, &shared), Err(Error::MessageType { .. })));
+    assert!(matches!(handed_over!(Queue::<Postcard<String>>, &shared), Err(Error::MessageType { .. })));
+    assert!(handed_over!(Queue::<Postcard<Job>>, &shared).is_ok());
 }
 
 #[test]
@@ -46,7 +49,7 @@ fn a_message_that_can_not_be_decoded_is_an_error_and_gone() {
         pub struct Job(pub u8, pub u8);
     }
     let queue = Options::new(4).message_max(20).anonymous::<Postcard<other::Job>>().expect("memory");
-    let same = Queue::<Postcard<Job>>::from_fd(queue.share().expect("shared")).expect("the names are the same");
+    let same = handed_over!(Queue::<Postcard<Job>>, queue.share().expect("shared")).expect("the names are the same");
     let mut producer = queue.producer().expect("one");
     let mut consumer = same.consumer().expect("one");
     producer.push(&other::Job(200, 200)).expect("room");

@@ -7,16 +7,9 @@ use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Child, Name, eventually, heard, say, task};
+use common::{Child, ENDS, Name, die, eventually, heard, say, task};
 use handover::tasks::{LEVELS, Options, Tasks, inspect};
 use handover::{Error, Shrink, Wait};
-
-/// Ends as a killed process does.
-fn die() -> ! {
-    // SAFETY: sends a signal to the process itself.
-    unsafe { libc::kill(process::id() as i32, libc::SIGKILL) };
-    unreachable!("killed")
-}
 
 #[test]
 fn child() {
@@ -552,7 +545,7 @@ fn a_stopped_worker_keeps_its_task() {
     assert_eq!(child.hear(), "1 1");
     child.stop();
     assert!(matches!(worker.take_timeout(Duration::from_millis(100)), Err(Error::Empty)));
-    child.signal(libc::SIGCONT);
+    child.resume();
     child.tell("done");
     assert_eq!(child.hear(), "Ok(())");
     child.tell("");
@@ -615,11 +608,11 @@ fn the_first_signal_ends_a_worker_after_its_task_and_the_second_hands_the_task_o
     let name = Name::new();
     let tasks = Options::new().capacity(8).create::<u64>(&name).expect("made");
     let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
-    for signal in [libc::SIGTERM, libc::SIGINT] {
+    for way in ENDS {
         submitter.submit_batch([1, 2]).expect("room");
         let mut child = Child::start(&format!("work-slowly {}", &*name));
         assert_eq!(child.hear(), "took 1");
-        child.signal(signal);
+        child.ask_to_end(way);
         assert_eq!(child.hear(), "left after 1");
         child.finish();
         let lease = worker.try_take().expect("the second is untouched");
@@ -630,22 +623,23 @@ fn the_first_signal_ends_a_worker_after_its_task_and_the_second_hands_the_task_o
         let mut child = Child::start(&format!("work-slowly {}", &*name));
         assert_eq!(child.hear(), "took 3");
         // `timeout` and its like signal the process, and then all of its group: that is one request.
-        child.signal(signal);
-        child.signal(libc::SIGTERM);
+        child.ask_to_end(way);
+        child.ask_to_end(ENDS[0]);
         thread::sleep(Duration::from_millis(120));
-        child.signal(signal);
+        child.ask_to_end(way);
         let start = Instant::now();
         let lease = worker.take().expect("handed over");
         assert!(start.elapsed() < Duration::from_millis(200), "{:?}", start.elapsed());
         assert_eq!((*lease.task(), lease.tries()), (3, 2));
         lease.done().expect("ours");
-        assert!(!child.wait().success());
+        // An emulation of Windows calls that a good end.
+        assert!(!child.wait().success() || cfg!(windows));
 
         // One that waits for tasks leaves at once.
         let mut child = Child::start(&format!("work {}", &*name));
         assert_eq!(child.hear(), "ready");
         thread::sleep(Duration::from_millis(30));
-        child.signal(signal);
+        child.ask_to_end(way);
         assert_eq!(child.hear(), "0");
         child.finish();
     }
@@ -1081,6 +1075,7 @@ fn a_key_whose_task_is_tried_again_keeps_others_out_however_many_came_between() 
 }
 
 #[test]
+#[cfg(unix)] // nothing forks elsewhere
 fn a_forked_child_takes_nothing_in_its_parents_name() {
     let tasks = Options::new().anonymous::<u64>().expect("made");
     let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));

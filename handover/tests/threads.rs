@@ -1,11 +1,14 @@
 //! The queue between threads, and what its operations do wherever it lies.
 
+mod common;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::processor_time;
 use handover::{Error, Options, Role, Wait, threads};
 
 /// The declarations that make different rings.
@@ -525,10 +528,7 @@ fn a_blocked_receiver_uses_no_processor() {
     let mut consumer = queue.consumer().expect("one");
     let popper = thread::spawn(move || {
         let _ = consumer.pop();
-        let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: asks for this thread's processor time.
-        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut used) };
-        Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
+        processor_time()
     });
     thread::sleep(Duration::from_millis(500));
     queue.close();

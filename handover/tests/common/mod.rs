@@ -4,12 +4,22 @@
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{self, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+#[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(unix, path = "unix.rs")]
+mod system;
+
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use system::{Bytes, ENDS, die, handed_over, processor_time, read_at, write_at};
+
+/// How much longer things may take than on a machine that is at home: these tests run under an emulation of Windows, too,
+/// where each system call is a message to another process.
+pub const SLOWER: u32 = if cfg!(windows) { 10 } else { 1 };
 
 const TASK: &str = "HANDOVER_TEST_CHILD";
 
@@ -75,13 +85,9 @@ pub struct Child {
 impl Child {
     /// Starts this test binary's `child` with a task.
     pub fn start(task: &str) -> Child {
-        let mut child = Command::new(program())
-            .args(["child", "--exact", "--nocapture", "--test-threads=1"])
-            .env(TASK, task)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the test binary starts");
+        let mut command = Command::new(program());
+        command.args(["child", "--exact", "--nocapture", "--test-threads=1"]).env(TASK, task);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the test binary starts");
         let lines = BufReader::new(child.stdout.take().expect("piped"));
         let stdin = child.stdin.take();
         Child { child, lines, stdin }
@@ -107,24 +113,28 @@ impl Child {
         writeln!(self.stdin.as_mut().expect("piped"), "{line}").expect("the child listens");
     }
 
+    #[cfg(unix)]
     pub fn signal(&self, signal: i32) {
-        // SAFETY: signals a child that was not waited for: the pid is still its own.
-        let sent = unsafe { libc::kill(self.child.id() as i32, signal) };
-        assert_eq!(sent, 0, "signal {signal} to a child");
+        system::signal(&self.child, signal);
     }
 
-    /// Stops it, and waits until it is: a signal to one that runs takes a moment.
+    /// Stops it, and returns when it is.
     pub fn stop(&self) {
-        self.signal(libc::SIGSTOP);
-        let mut status = 0;
-        // SAFETY: waits until a child is stopped, which leaves it to be waited for when it ends.
-        let stopped = unsafe { libc::waitpid(self.child.id() as i32, &raw mut status, libc::WUNTRACED) };
-        assert!(stopped == self.child.id() as i32 && libc::WIFSTOPPED(status), "a child was stopped: {status:x}");
+        system::stop(&self.child);
     }
 
-    /// Kills it, without waiting: it stays a zombie.
+    pub fn resume(&self) {
+        system::resume(&self.child);
+    }
+
+    /// Asks it to end, in one of the ways that there are.
+    pub fn ask_to_end(&self, way: impl Into<i64>) {
+        system::ask_to_end(&self.child, way.into().try_into().expect("one of the ways"));
+    }
+
+    /// Kills it, without waiting: what the system keeps until then stays.
     pub fn kill(&self) {
-        self.signal(libc::SIGKILL);
+        system::kill(&self.child);
     }
 
     pub fn wait(&mut self) -> ExitStatus {
@@ -134,7 +144,7 @@ impl Child {
     /// Waits for its good end.
     pub fn finish(mut self) {
         let status = self.wait();
-        assert!(status.success(), "the child ended with {status} (signal {:?})", status.signal());
+        assert!(status.success(), "the child ended with {}", system::how_it_ended(status));
     }
 }
 
@@ -149,7 +159,7 @@ impl Drop for Child {
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(10), "not within ten seconds: {what}");
+        assert!(start.elapsed() < Duration::from_secs(10) * SLOWER, "not within ten seconds: {what}");
         thread::sleep(Duration::from_micros(200));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
-use std::os::windows::io::{AsRawHandle, OwnedHandle};
+use std::os::windows::io::{AsRawHandle, BorrowedHandle, OwnedHandle};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -55,7 +55,7 @@ pub(super) fn bytes_in(mapping: &OwnedHandle) -> Result<u64, Refusal> {
 }
 
 /// Copies the beginning of a mapping, a page at most, and says how many bytes that were.
-pub(super) fn read_page(mapping: &OwnedHandle, buffer: &mut [u8]) -> Result<usize, Refusal> {
+pub(super) fn read_page(mapping: BorrowedHandle<'_>, buffer: &mut [u8]) -> Result<usize, Refusal> {
     let have = buffer.len().min(super::object::PAGE);
     let view = View::new(mapping.as_raw_handle(), have, Access::ReadOnly)?;
     for (at, byte) in buffer[..have].iter_mut().enumerate() {

@@ -24,7 +24,8 @@ impl Security {
     /// For memory and files. Of the mode's bits, the user's are the user's and those of others are everybody's. Windows
     /// has no counterpart to the group, whose bits say nothing.
     pub(super) fn of_memory(mode: u32) -> io::Result<Security> {
-        Security::new(rights(mode >> 6), rights(mode))
+        // To remove it is nobody's to forbid to the one who made it.
+        Security::new(&format!("SD{}", rights(mode >> 6)), rights(mode))
     }
 
     /// For names, locks, and what is slept on: whoever may open the memory at all must be able to use all of them.

@@ -1,19 +1,24 @@
 //! The console's events that ask a process to end: Ctrl-C, Ctrl-Break, the window closed, log-off, shutdown.
 
 use std::io;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use windows_sys::Win32::System::Console::SetConsoleCtrlHandler;
 use windows_sys::core::BOOL;
 
-/// How often the process was asked since somebody began to listen.
-static ASKED: AtomicU32 = AtomicU32::new(0);
+use super::clock::now;
+
+/// When the process was first asked since somebody began to listen, in nanoseconds; 0 if it was not.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+/// Events so close together are one request, as on other systems.
+const ONE_REQUEST: u64 = 100_000_000;
 /// How many listen.
 static LISTENING: Mutex<u32> = Mutex::new(0);
 
-/// As long as it lives, the first event is only noted; the next ends the process, as it would without.
+/// As long as it lives, the first event is only noted; one that comes later than at once ends the process, as it would
+/// without.
 pub(crate) struct Signals {
     /// None but itself makes one.
     _private: (),
@@ -21,7 +26,9 @@ pub(crate) struct Signals {
 
 /// Runs in a thread of its own. False leaves the event to the handlers before this one, the last of which ends the process.
 unsafe extern "system" fn note(_event: u32) -> BOOL {
-    BOOL::from(ASKED.fetch_add(1, Relaxed) == 0)
+    let now = now();
+    let late = |first| now.saturating_sub(first) > ONE_REQUEST;
+    BOOL::from(!ASKED.compare_exchange(0, now, Relaxed, Relaxed).is_err_and(late))
 }
 
 fn listening() -> MutexGuard<'static, u32> {

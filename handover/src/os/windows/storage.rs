@@ -8,7 +8,7 @@ use std::ptr;
 use std::sync::OnceLock;
 
 use windows_sys::Win32::Foundation::{DuplicateHandle, INVALID_HANDLE_VALUE};
-use windows_sys::Win32::Storage::FileSystem::{FILE_TYPE_DISK, FILE_TYPE_UNKNOWN, GetFileType};
+use windows_sys::Win32::Storage::FileSystem::{FILE_TYPE_DISK, GetFileType};
 use windows_sys::Win32::System::Memory::{CreateFileMappingW, PAGE_READWRITE, SEC_COMMIT};
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
@@ -123,7 +123,7 @@ impl Storage {
     fn in_mapping(handle: OwnedHandle, card: Option<OwnedHandle>) -> Result<Storage, Refusal> {
         let length = bytes_in(&handle)?;
         let mut page = [0; PAGE];
-        read_page(&handle, &mut page)?;
+        read_page(handle.as_handle(), &mut page)?;
         let storage =
             Storage { key: Key::of(&page, None), bytes: Bytes::Mapping(handle, length), card: OnceLock::new() };
         if let Some(card) = card {
@@ -162,15 +162,14 @@ pub(crate) fn open(location: &Location, access: Access) -> Result<Storage, Refus
 
 /// The segment behind a handle, which stays the caller's.
 pub(crate) fn adopt(handle: BorrowedHandle<'_>, access: Access) -> Result<Storage, Refusal> {
-    let not_one = || Refusal::NotRegular("it is neither a regular file nor shared memory");
+    // Only a mapping can be looked into.
+    if read_page(handle, &mut [0]).is_ok() {
+        return Storage::in_mapping(duplicate(handle, card::rights(access))?, None);
+    }
     // SAFETY: the handle is open.
     match unsafe { GetFileType(handle.as_raw_handle()) } {
         FILE_TYPE_DISK => Storage::in_file(File::from(duplicate(handle, file::rights(access))?)),
-        FILE_TYPE_UNKNOWN => {
-            let handle = duplicate(handle, card::rights(access))?;
-            Storage::in_mapping(handle, None).map_err(|_| not_one())
-        }
-        _ => Err(not_one()),
+        _ => Err(Refusal::NotRegular("it is neither a regular file nor shared memory")),
     }
 }
 
@@ -205,7 +204,9 @@ fn duplicate(handle: BorrowedHandle<'_>, rights: u32) -> Result<OwnedHandle, Ref
 
 pub(crate) fn facts(storage: Lent<'_>) -> Result<Facts, Refusal> {
     match &storage.bytes {
-        Bytes::Mapping(_, length) => Ok(Facts { identity: (storage.key.id, 0), length: *length, reserved: *length, mode: storage.key.mode }),
+        Bytes::Mapping(_, length) => {
+            Ok(Facts { identity: (storage.key.id, 0), length: *length, reserved: *length, mode: storage.key.mode })
+        }
         Bytes::File(file) => Ok(Facts { mode: storage.key.mode, ..file::facts(file)? }),
     }
 }
@@ -249,7 +250,7 @@ pub(crate) fn remove(location: &Location) -> Result<(), Refusal> {
 /// Reads the beginning until `buffer`, of a page at most, is full or there is no more, and says how many bytes that were.
 pub(crate) fn read_beginning(storage: Lent<'_>, buffer: &mut [u8]) -> Result<usize, Refusal> {
     match &storage.bytes {
-        Bytes::Mapping(handle, _) => read_page(handle, buffer),
+        Bytes::Mapping(handle, _) => read_page(handle.as_handle(), buffer),
         Bytes::File(file) => file::read_beginning(file, buffer),
     }
 }
