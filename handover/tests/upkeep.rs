@@ -1,7 +1,10 @@
 //! What is put right by somebody who comes to see whether all is well.
 
+#![cfg_attr(windows, allow(dead_code, unused_imports, reason = "half of it is about what is left without users"))]
+
 mod common;
 
+#[cfg(unix)]
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,7 +13,8 @@ use std::time::{Duration, Instant};
 use common::{Child, Name};
 use handover::broadcast::{Broadcast, Start};
 use handover::{
-    Error, Options, Queue, SharedMemory, Tasks, broadcast, inspect, reap, remove_if_stale, segments, tasks,
+    Error, Options, Queue, SharedMemory, Tasks, broadcast, inspect, reap, remove_if_stale, remove_if_stale_at,
+    segment_at, segments, tasks,
 };
 
 #[test]
@@ -58,6 +62,7 @@ fn exists(name: &str) -> bool {
 }
 
 #[test]
+#[cfg(unix)] // elsewhere what has a name goes with its last user
 fn to_look_at_a_segment_does_not_remove_it() {
     let name = Name::new();
     killed("open", &name);
@@ -74,6 +79,7 @@ fn to_look_at_a_segment_does_not_remove_it() {
 }
 
 #[test]
+#[cfg(unix)] // elsewhere what has a name goes with its last user
 fn what_was_to_go_with_users_who_were_all_killed_is_removed() {
     let name = Name::new();
     killed("open", &name);
@@ -92,6 +98,7 @@ fn what_is_in_use_stays() {
 }
 
 #[test]
+#[cfg(unix)] // elsewhere what has a name goes with its last user
 fn of_what_nobody_has_open_goes_what_is_closed_and_empty_and_nothing_else() {
     let name = Name::new();
     let queue = Options::new(4).create::<u64>(&name).unwrap();
@@ -130,6 +137,7 @@ fn of_what_nobody_has_open_goes_what_is_closed_and_empty_and_nothing_else() {
 }
 
 #[test]
+#[cfg(unix)] // elsewhere what has a name goes with its last user
 fn what_a_dead_one_held_keeps_a_closed_queue() {
     let name = Name::new();
     let queue = Options::new(4).create::<u64>(&name).unwrap();
@@ -145,6 +153,23 @@ fn what_a_dead_one_held_keeps_a_closed_queue() {
     assert!(!remove_if_stale(&name).unwrap());
     assert_eq!(Queue::<u64>::open(&name).unwrap().consumer().unwrap().pop().unwrap(), 7);
     assert!(remove_if_stale(&name).unwrap());
+}
+
+#[test]
+fn what_nobody_has_open_in_a_file_goes_if_nobody_can_miss_it() {
+    let path = std::env::temp_dir().join(&*Name::new());
+    let opened = || Queue::<u64>::open_at(&path).unwrap();
+    let queue = Options::new(4).create_at::<u64>(&path).unwrap();
+    queue.producer().unwrap().push(1).unwrap();
+    assert!(!remove_if_stale_at(&path).unwrap(), "it is open");
+    drop(queue);
+    assert!(!remove_if_stale_at(&path).unwrap(), "it holds a message");
+    assert!(!segment_at(&path).unwrap().in_use && path.exists());
+    assert_eq!(opened().consumer().unwrap().pop().unwrap(), 1);
+    assert!(!remove_if_stale_at(&path).unwrap(), "it waits for its next user");
+    opened().close();
+    assert!(remove_if_stale_at(&path).unwrap() && !path.exists());
+    assert!(matches!(remove_if_stale_at(&path), Err(Error::NotFound { .. })));
 }
 
 #[test]
@@ -208,6 +233,7 @@ fn beside_a_remover(name: &str, work: impl FnOnce()) {
 }
 
 #[test]
+#[cfg(unix)] // elsewhere what has a name goes with its last user
 fn a_message_in_a_queue_that_nobody_has_open_is_not_lost_to_a_remover() {
     let name = Name::new();
     drop(Options::new(4).create::<u64>(&name).unwrap());
@@ -226,6 +252,7 @@ fn a_message_in_a_queue_that_nobody_has_open_is_not_lost_to_a_remover() {
 }
 
 #[test]
+#[cfg(unix)] // elsewhere what has a name goes with its last user
 fn who_comes_while_it_is_removed_has_a_segment_with_a_name_or_none() {
     let name = Name::new();
     let path = format!("/dev/shm/handover.{}", &*name);
