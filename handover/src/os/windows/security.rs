@@ -79,6 +79,9 @@ fn rights(bits: u32) -> &'static str {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// This process's user, as descriptors write it.
 fn user() -> io::Result<&'static str> {
     static USER: OnceLock<String> = OnceLock::new();
