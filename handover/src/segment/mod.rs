@@ -63,7 +63,7 @@ impl Segment {
         init: impl FnOnce(*mut u8, usize),
     ) -> Result<Segment, Error> {
         let location = place.location()?;
-        let goes = making.goes_with_last_user || location.as_ref().is_some_and(|location| os::goes_by_itself(location));
+        let goes = making.goes_with_last_user || matches!(&location, Some(location) if os::goes_by_itself(location));
         let features = if goes { GOES_WITH_LAST_USER } else { 0 };
         let header = Header { features: header.features | features, ..header }.sealed()?;
         let bytes = if making.huge_pages { whole_huge_pages(header.total_size) } else { header.total_size };

@@ -175,7 +175,7 @@ const SHORT: Duration = Duration::from_millis(32);
 
 fn sleep(semaphore: HANDLE, left: Option<Duration>) -> Slept {
     let exact = match left {
-        Some(left) if left < SHORT => TIMER.try_with(|timer| Some(sleep_exactly(semaphore, left, timer)?)),
+        Some(left) if left < SHORT => TIMER.try_with(|timer| sleep_exactly(semaphore, left, timer)),
         _ => Ok(None),
     };
     let result = exact.ok().flatten().unwrap_or_else(|| {
