@@ -214,7 +214,10 @@ impl fmt::Display for Error {
             Error::MessageType { place, made, opened } => write!(f, "{place}: made for {made}, opened for {opened}; open it with the type it was made with"),
             Error::Settings { place, why } => write!(f, "{place}: {why}; ask for the settings it was made with, or open it without any"),
             Error::Unfit { why } => f.write_str(why),
-            Error::NoMemory { place, bytes } => write!(f, "{place}: {bytes} bytes of shared memory can't be reserved; make it smaller or free some (df -h /dev/shm shows what is there)"),
+            Error::NoMemory { place, bytes } => {
+                let shows = if cfg!(windows) { "the Task Manager" } else { "df -h /dev/shm" };
+                write!(f, "{place}: {bytes} bytes of shared memory can't be reserved; make it smaller or free some ({shows} shows what is there)")
+            }
             Error::Name { name, why } => write!(f, "{name:?} can't be a name: {why}"),
             Error::Permission { place, doing } => write!(f, "{place}: no permission to {doing} it; ask its owner, or create it with a wider mode"),
             Error::TooManyMembers { place, max } => write!(f, "{place}: all {max} members it was made for are attached; detach one, or create it for more"),
