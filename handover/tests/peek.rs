@@ -2,6 +2,10 @@
 
 mod common;
 
+#[cfg(unix)]
+use std::fs::File;
+#[cfg(unix)]
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -157,6 +161,35 @@ fn tasks_that_wait_are_seen_by_priority_and_those_that_are_taken_are_not() {
     assert_eq!(tasks::peek(&name, 10).expect("a task queue").len(), 2);
     drop(lease);
     assert_eq!(tasks::peek(&name, 1).expect("a task queue")[0].tries, 1);
+}
+
+#[test]
+#[cfg(unix)] // elsewhere nobody comes by the bytes of a header
+fn slots_too_small_for_what_a_header_says_of_them_are_not_read_beyond_their_end() {
+    let (name, bytes) = (Name::new(), Name::new());
+    let path = |name: &Name| format!("/dev/shm/handover.{}", &**name);
+    let _bytes = Options::new(1).create::<[u8]>(&bytes).expect("a new name");
+    let fingerprint = fs::read(path(&bytes)).expect("there")[48..56].to_vec();
+    // One to one, and the last slot ends with the last page.
+    let options = |capacity| Options::new(capacity).one_producer().one_consumer();
+    drop(options(1).create::<u8>(&name).expect("a new name"));
+    let length = fs::metadata(path(&name)).expect("there").len() as usize;
+    handover::remove(&name).expect("there");
+    let capacity = 1 + length.next_multiple_of(4096) - length;
+    let queue = options(capacity).create::<u8>(&name).expect("a new name");
+    assert_eq!(fs::metadata(path(&name)).expect("there").len() % 4096, 0);
+    queue.producer().expect("room").push_batch((0..capacity).map(|_| 0)).expect("room");
+    let file = File::options().read(true).write(true).open(path(&name)).expect("there");
+    let mut header = [0; 96];
+    file.read_exact_at(&mut header, 0).expect("a header");
+    header[48..56].copy_from_slice(&fingerprint);
+    let sum = header[..88]
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    header[88..].copy_from_slice(&sum.to_ne_bytes());
+    file.write_all_at(&header, 0).expect("written");
+    let seen = seen(&name, capacity);
+    assert!(seen.len() == capacity && seen.iter().all(|(bytes, _)| bytes == &[0]), "{} seen", seen.len());
 }
 
 #[test]
