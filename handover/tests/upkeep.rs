@@ -208,8 +208,17 @@ fn the_dead_of_every_kind_are_reaped_whatever_the_messages_are() {
     assert_eq!((report.leased, report.waiting.iter().sum::<usize>(), report.deaths), (0, 1, 1));
 }
 
-/// Looks for what is stale, again and again, until that is over.
+/// Looks for what is stale, again and again, until the work is over.
 fn beside_a_remover(name: &str, work: impl FnOnce()) {
+    let look = || match remove_if_stale(name) {
+        Ok(_) | Err(Error::NotFound { .. }) => {}
+        Err(other) => panic!("{other}"),
+    };
+    beside(&look, work);
+}
+
+/// Does that again and again until the work is over.
+fn beside(again: &(dyn Fn() + Sync), work: impl FnOnce()) {
     /// Also when the work fails.
     struct Ends<'a>(&'a AtomicBool);
     impl Drop for Ends<'_> {
@@ -221,15 +230,36 @@ fn beside_a_remover(name: &str, work: impl FnOnce()) {
     thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                match remove_if_stale(name) {
-                    Ok(_) | Err(Error::NotFound { .. }) => {}
-                    Err(other) => panic!("{other}"),
-                }
+                again();
             }
         });
         let _ends = Ends(&over);
         work();
     });
+}
+
+#[test]
+fn nobody_is_refused_because_of_one_that_reaps() {
+    let name = Name::new();
+    let reaping = || {
+        reap(&name).unwrap();
+    };
+    let often = |come: &mut dyn FnMut()| {
+        beside(&reaping, || (0..2000).for_each(|_| come()));
+        handover::remove(&name).unwrap();
+    };
+    let queue = Options::new(4).members(1).create::<u64>(&name).unwrap();
+    often(&mut || drop(queue.consumer().unwrap()));
+    let queue = Options::new(4).one_consumer().members(1).create::<u64>(&name).unwrap();
+    often(&mut || drop((queue.consumer().unwrap(), queue.producer().unwrap())));
+    let queue = Options::new(4).one_producer().members(1).create::<u64>(&name).unwrap();
+    often(&mut || drop((queue.consumer().unwrap(), queue.producer().unwrap())));
+    let queue = Options::new(4).one_producer().one_consumer().create::<u64>(&name).unwrap();
+    often(&mut || drop((queue.consumer().unwrap(), queue.producer().unwrap())));
+    let prices = broadcast::Options::new(4).readers(1).create::<u64>(&name).unwrap();
+    often(&mut || drop((prices.reader(Start::Oldest).unwrap(), prices.writer().unwrap())));
+    let jobs = tasks::Options::new().members(1).create::<u64>(&name).unwrap();
+    often(&mut || drop(jobs.worker().unwrap()));
 }
 
 #[test]

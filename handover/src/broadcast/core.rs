@@ -137,9 +137,9 @@ impl Core {
         Rhythm::quick()
     }
 
-    pub(super) fn attach(&self, role: Role) -> Result<Membership, Error> {
+    /// `sole` if only one of its role is let in.
+    pub(super) fn attach(&self, role: Role, sole: bool) -> Result<Membership, Error> {
         self.fan.fences.may_attach(&self.place())?;
-        let sole = role == Role::Producer;
         let membership =
             self.roster.attach(role, sole, &mut |owner, _, _| self.reap(owner, true)).map_err(|error| match error {
                 Error::Taken { place, pid, .. } => Error::Taken { place, role: "writer", pid },

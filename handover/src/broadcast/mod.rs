@@ -259,19 +259,18 @@ pub(crate) fn reap(segment: Segment) -> Result<usize, Error> {
     let measures = Measures::of(&segment)?;
     let core = Core::new(segment, measures);
     let dead = core.members().iter().filter(|member| !member.alive).count();
-    // Whoever attaches reaps all others. Without a cursor of its own it holds nobody up.
-    for role in [Role::Consumer, Role::Producer] {
-        match core.attach(role) {
-            Ok(membership) => {
-                core.roster.detach(&membership);
-                return Ok(dead);
-            }
-            Err(Error::Taken { .. } | Error::TooManyMembers { .. }) => {}
-            Err(error) => return Err(error),
+    // In the place of the only reader, of whom there may be more, so that nobody is refused because of us. Without a cursor
+    // of its own it holds nobody up.
+    match core.attach(Role::Consumer, true) {
+        // Whoever attaches reaps all others.
+        Ok(membership) => {
+            core.roster.detach(&membership);
+            Ok(dead)
         }
+        // Somebody else is at it.
+        Err(Error::Taken { .. }) => Ok(0),
+        Err(error) => Err(error),
     }
-    // All places are taken, by the living: they do it.
-    Ok(0)
 }
 
 /// Whether it is closed, nobody is attached, and nothing was published that a reader could yet come for.

@@ -77,7 +77,7 @@ impl<M: Shareable + ?Sized> Reader<M> {
         gating: bool,
         leaders: &[ReaderId],
     ) -> Result<Reader<M>, Error> {
-        let membership = core.attach(Role::Consumer)?;
+        let membership = core.attach(Role::Consumer, false)?;
         let start = match start {
             Start::Oldest => core.fan.oldest(),
             Start::Newest => core.fan.published(),

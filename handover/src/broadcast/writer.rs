@@ -56,7 +56,7 @@ pub struct Writer<M: Shareable + ?Sized> {
 
 impl<M: Shareable + ?Sized> Writer<M> {
     pub(super) fn attach(core: &Arc<Core>) -> Result<Writer<M>, Error> {
-        let membership = core.attach(Role::Producer)?;
+        let membership = core.attach(Role::Producer, true)?;
         let writer = Writer {
             publishing: core.fan.publishing(),
             rhythm: core.rhythm(),

@@ -26,7 +26,7 @@ use crate::blocking::Shrink;
 use crate::error::Error;
 use crate::message::{self, Message, Shareable};
 use crate::places::ways_to_open;
-use crate::roster::{Counts, Member, Role};
+use crate::roster::{Counters, Counts, Member, Role};
 use crate::segment::{Place, Segment};
 
 /// The longest message of a kind whose length varies: what the slot has besides its length.
@@ -243,20 +243,27 @@ pub(crate) fn reap(segment: Segment) -> Result<usize, Error> {
     let measures = Measures::of(&segment)?;
     let core = Core::in_segment(segment, measures);
     let dead = core.members().iter().filter(|member| !member.alive).count();
-    // Whoever attaches reaps all others. Where only one may be there it may be there already, but not in both roles and
-    // dead in one: who comes in the other finds out.
-    for (role, sole) in [(Role::Consumer, measures.one_consumer), (Role::Producer, measures.one_producer)] {
-        match core.attach(role, sole) {
-            Ok(membership) => {
-                core.roster.detach(&membership);
-                return Ok(dead);
-            }
-            Err(Error::Taken { .. } | Error::TooManyMembers { .. }) => {}
-            Err(error) => return Err(error),
+    // In a place that no member may have, so that nobody is refused because of us: one that is kept for the only one of
+    // its role, where there may be more of them.
+    let role = match (measures.one_consumer, measures.one_producer) {
+        (false, _) => Role::Consumer,
+        (true, false) => Role::Producer,
+        // There is no such place, nor anything that a dead one holds: it is only still in the list.
+        (true, true) => {
+            core.sweep(&Counters::default());
+            return Ok(dead);
         }
+    };
+    match core.attach(role, true) {
+        // Whoever attaches reaps all others.
+        Ok(membership) => {
+            core.roster.detach(&membership);
+            Ok(dead)
+        }
+        // Somebody else is at it.
+        Err(Error::Taken { .. }) => Ok(0),
+        Err(error) => Err(error),
     }
-    // All places are taken, by the living: they do it.
-    Ok(0)
 }
 
 /// Whether it is closed, and nothing is left in it or in anybody's hands.

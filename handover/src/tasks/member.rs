@@ -40,11 +40,11 @@ impl TaskMember {
         TaskMember::attach_as(core, role, false)
     }
 
-    /// One that comes for a moment, to do something to the queue. It is let in also if all places are taken: there is one
-    /// for such.
+    /// One that comes for a moment, to do something to the queue. There is a place for such, so that no other is refused
+    /// because of it; and where that is taken, those that are left.
     pub(super) fn administer(core: &Arc<Core>) -> Result<TaskMember, Error> {
-        match TaskMember::attach_as(core, Role::Producer, false) {
-            Err(Error::TooManyMembers { .. }) => TaskMember::attach_as(core, Role::Producer, true),
+        match TaskMember::attach_as(core, Role::Producer, true) {
+            Err(Error::Taken { .. }) => TaskMember::attach_as(core, Role::Producer, false),
             other => other,
         }
     }
