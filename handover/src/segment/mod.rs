@@ -170,8 +170,8 @@ impl Segment {
         };
         let (header, length) = lock_file.lend(validate).map_err(refuse)??;
 
-        if purpose == Purpose::Use && !be_present(&lock_file).map_err(|error| refuse(Refusal::Other(error)))? {
-            return Err(missing());
+        if purpose == Purpose::Use {
+            be_present(&lock_file, location.as_ref()).map_err(refuse)?;
         }
         // Opened while its last user was about to remove it: that user found nobody present, or a plain removal came
         // between. What has no name any more would be a segment that nobody else can come to.
@@ -292,17 +292,24 @@ fn mapped_length(header: &Header, file_length: u64) -> u64 {
     if file_length >= whole { whole } else { header.total_size }
 }
 
-/// Takes the lock that every user has. False if somebody is about to remove the segment.
-fn be_present(lock_file: &LockFile) -> std::io::Result<bool> {
+/// Takes the lock that every user has. Refused if somebody is about to remove the segment, and does not come to an end with
+/// it: whether it is there can't be told.
+fn be_present(lock_file: &LockFile, location: Option<&Location>) -> Result<(), Refusal> {
     // Who leaves holds the byte alone for the time of a removal, or for less if the file is no longer the named one; who
     // removes what is stale, for as long as it takes to see once more whether it is.
     for _ in 0..400 {
-        if lock_file.try_lock_shared(PRESENCE)? {
-            return Ok(true);
+        if lock_file.try_lock_shared(PRESENCE).map_err(Refusal::Other)? {
+            return Ok(());
         }
         std::thread::sleep(Duration::from_micros(250));
     }
-    Ok(false)
+    if let Some(location) = location
+        && !lock_file.lend(|file| os::still_named(file, location))??
+    {
+        return Err(Refusal::Missing);
+    }
+    let why = "a process has been about to remove it for a tenth of a second; if that one is stopped, let it go on, or kill it";
+    Err(Refusal::Other(std::io::Error::new(std::io::ErrorKind::ResourceBusy, why)))
 }
 
 /// Opens the segment of that place, or creates it.
@@ -326,11 +333,30 @@ pub(crate) fn open_or_create<R>(
 }
 
 /// Removes the segment's name. Those who have it open keep it.
+///
+/// Who removes a segment that nobody has open looks first whether the name is still that segment's. For it to stay so until
+/// it is removed, nobody else may remove it meanwhile, as then another one could get the name: hence the presence.
 pub(crate) fn remove(place: &Place) -> Result<(), Error> {
-    let Some(location) = place.location()? else {
-        return Err(Error::NotFound { place: place.to_string() });
-    };
-    os::remove(&location).map_err(|refusal| refused(&place.to_string(), "remove", 0, refusal))
+    let refuse = |refusal| refused(&place.to_string(), "remove", 0, refusal);
+    let location = place.location()?.ok_or_else(|| refuse(Refusal::Missing))?;
+    loop {
+        let lock_file = match LockFile::new(|| os::open(&location, Access::ReadOnly)) {
+            Ok(lock_file) => lock_file,
+            Err(Refusal::Missing) => return Err(refuse(Refusal::Missing)),
+            // No segment, or none that this process could look at.
+            Err(_) => return os::remove(&location).map_err(refuse),
+        };
+        match be_present(&lock_file, Some(&location)) {
+            Ok(()) => {}
+            // Another one may have the name by now.
+            Err(Refusal::Missing) => continue,
+            Err(refusal) => return Err(refuse(refusal)),
+        }
+        let identity = lock_file.lend(os::facts).and_then(|facts| facts).map_err(refuse)?.identity;
+        if os::facts_at(&location).map_err(refuse)?.identity == identity {
+            return os::remove(&location).map_err(refuse);
+        }
+    }
 }
 
 /// Removes the segment if nobody has it open and `stale` says so of it. Returns whether it did.

@@ -211,6 +211,44 @@ fn who_opens_while_the_last_leaves_has_a_segment_with_a_name_or_none() {
     }
 }
 
+/// Holds what somebody holds who is about to remove it.
+fn about_to_remove(scratch: &Scratch) -> LockFile {
+    let lock_file = LockFile::new(|| os::open(&scratch.0.location().unwrap().unwrap(), Access::ReadWrite)).unwrap();
+    assert!(lock_file.try_lock(PRESENCE).unwrap());
+    lock_file
+}
+
+#[test]
+fn the_name_is_nobody_elses_to_remove_while_one_makes_sure_whose_it_is() {
+    let scratch = Scratch::new("whose");
+    drop(scratch.create());
+    let remover = about_to_remove(&scratch);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| remove(&scratch.0));
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(scratch.exists(), "what comes to have that name is removed instead");
+        drop(remover);
+        other.join().unwrap().unwrap();
+    });
+    assert!(!scratch.exists());
+}
+
+#[test]
+fn who_opens_what_a_stopped_process_was_about_to_remove_is_told_so_and_not_that_it_is_missing() {
+    let scratch = Scratch::new("stopped");
+    drop(scratch.create());
+    let stopped = about_to_remove(&scratch);
+    let opened = Segment::open(&scratch.0);
+    assert!(matches!(opened, Err(Error::System { .. })), "{opened:?}");
+    let create = || Err(Error::AlreadyExists { place: scratch.0.to_string() });
+    let either = open_or_create(&scratch.0, Ok, create);
+    assert!(matches!(either, Err(Error::System { .. })), "{either:?}");
+    assert!(matches!(remove(&scratch.0), Err(Error::System { .. })));
+    os::remove(&scratch.0.location().unwrap().unwrap()).unwrap();
+    assert!(matches!(Segment::open(&scratch.0), Err(Error::NotFound { .. })));
+    drop(stopped);
+}
+
 #[test]
 #[cfg(unix)] // nothing forks elsewhere
 fn a_forked_child_leaves_its_parents_segment_alone() {
