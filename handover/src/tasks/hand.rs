@@ -308,8 +308,9 @@ impl Hand<'_> {
         if again.compare_exchange(looking, until, SeqCst, Relaxed).is_err() {
             return;
         }
-        // Before any is looked at: whoever sets one from now on says so here, and that is not taken back.
-        next.store(u64::MAX, SeqCst);
+        if !self.take_alarms(until) {
+            return;
+        }
         let mut soonest = u64::MAX;
         for block in 0..self.core.measures.blocks {
             let time = self.core.alarm(block).load(SeqCst);
@@ -322,6 +323,24 @@ impl Hand<'_> {
         }
         next.fetch_min(soonest.max(now + ALARMS), SeqCst);
         let _ = again.compare_exchange(until, 0, SeqCst, Relaxed);
+    }
+
+    /// Takes over from `next` what is due, for who looks until then: whoever sets an alarm from now on says so there, and that
+    /// is not taken back. False if another one looks since: this one was stopped, and what it would take away is what that
+    /// one may have found to come next.
+    pub(super) fn take_alarms(&self, until: u64) -> bool {
+        let Alarms { next, again } = &self.core.control().alarms.0;
+        loop {
+            // In this order: if it is still this one's turn, no other had put anything there when it was read.
+            let time = next.load(SeqCst);
+            if again.load(SeqCst) != until {
+                return false;
+            }
+            // By compare-and-swap also for what it reads: the alarms of those who said so before are seen behind it.
+            if next.compare_exchange(time, u64::MAX, SeqCst, Relaxed).is_ok() {
+                return true;
+            }
+        }
     }
 
     /// `time` is what the block's alarm said.

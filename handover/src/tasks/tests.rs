@@ -283,6 +283,23 @@ fn if_one_that_looks_at_what_is_due_is_stopped_others_look() {
 }
 
 #[test]
+fn one_that_was_stopped_before_it_looked_at_what_is_due_leaves_the_rest_to_who_looked_since() {
+    let queue = Named::new("late-scanner", Options::new().capacity(4));
+    let (submitter, worker) = (queue.1.submitter().expect("room"), queue.1.worker().expect("room"));
+    let stopped = queue.1.worker().expect("room");
+    // What it has done when it is stopped.
+    let alarms = &queue.1.core.control().alarms.0;
+    let until = os::now();
+    alarms.again.store(until, SeqCst);
+    submitter.task(1).delay(50 * MS).submit().expect("room");
+    alarms.next.store(0, SeqCst);
+    worker.member.sweep();
+    // It goes on for a moment, and is stopped again.
+    assert!(!stopped.member.hand().take_alarms(until));
+    worker.take_timeout(Duration::from_secs(2)).expect("it is due").done().expect("ours");
+}
+
+#[test]
 fn one_that_reaps_late_does_not_throw_away_its_victims_successors_result() {
     let tasks = Options::new().capacity(1).result_max(8).anonymous::<u64>().expect("made");
     let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
