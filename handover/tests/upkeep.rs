@@ -6,6 +6,8 @@ mod common;
 
 #[cfg(unix)]
 use std::fs;
+#[cfg(unix)]
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -76,6 +78,28 @@ fn to_look_at_a_segment_does_not_remove_it() {
     // To open it is to be its last user.
     drop(Queue::<u64>::open(&name).unwrap());
     assert!(!exists(&name));
+}
+
+#[test]
+#[cfg(unix)] // elsewhere what lies in memory has no holes
+fn what_would_take_memory_to_be_looked_at_is_refused() {
+    let name = Name::new();
+    drop(Options::new(1000).create::<u64>(&name).unwrap());
+    let path = format!("/dev/shm/handover.{}", &*name);
+    let whole = fs::read(&path).unwrap();
+    // As many bytes are reserved as the segment has, but behind it.
+    fs::write(&path, &whole[..4096 + 1024]).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.write_all_at(&whole, 2 * whole.len() as u64).unwrap();
+    let refused = |error: Option<Error>| assert!(matches!(error, Some(Error::System { .. })), "{error:?}");
+    refused(inspect(&name).err());
+    refused(handover::peek(&name, 1).err());
+    refused(handover::placement(&name).err());
+    refused(remove_if_stale(&name).err());
+    // Whoever opens it for writing fills its holes.
+    file.set_len(whole.len() as u64).unwrap();
+    drop(Queue::<u64>::open(&name).unwrap());
+    inspect(&name).unwrap();
 }
 
 #[test]
@@ -245,7 +269,7 @@ fn nobody_is_refused_because_of_one_that_reaps() {
         reap(&name).unwrap();
     };
     let often = |come: &mut dyn FnMut()| {
-        beside(&reaping, || (0..2000).for_each(|_| come()));
+        beside(&reaping, || (0..400).for_each(|_| come()));
         handover::remove(&name).unwrap();
     };
     let queue = Options::new(4).members(1).create::<u64>(&name).unwrap();

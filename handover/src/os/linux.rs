@@ -13,7 +13,7 @@ pub(crate) use clock::{last_tick, now};
 pub(crate) use create::{create, give_name};
 pub(crate) use file::{
     HandedOver, Lent, Location, Shared, adopt, at_path, facts, facts_at, goes_by_itself, lend, named, names, open,
-    read_beginning, remove, reopen, reserve, share, still_named, unfit_in_a_name,
+    read_beginning, remove, reopen, reserve, share, still_named, takes_no_memory_to_read, unfit_in_a_name,
 };
 pub(crate) use lock_file::{LockFile, forks, is_locked};
 pub(crate) use mapping::Mapping;

@@ -30,5 +30,5 @@ pub(crate) use sleep::{barrier, barrier_available};
 pub(crate) use sleep::{wait, wake};
 pub(crate) use storage::{
     HandedOver, Lent, Location, Shared, adopt, at_path, facts, facts_at, goes_by_itself, lend, named, names, open,
-    read_beginning, remove, reopen, reserve, share, still_named, unfit_in_a_name,
+    read_beginning, remove, reopen, reserve, share, still_named, takes_no_memory_to_read, unfit_in_a_name,
 };

@@ -161,10 +161,14 @@ impl Segment {
             let facts = os::facts(file).map_err(refuse)?;
             let have = os::read_beginning(file, &mut beginning).map_err(refuse)?;
             let header = Header::validated(&beginning[..have], facts.length, &place)?;
-            if access == Access::ReadWrite && facts.reserved < header.total_size {
-                // A copy of a segment may have holes, and a write to one can fail when memory is short.
-                os::reserve(file, header.total_size)
-                    .map_err(|refusal| refused(&place.to_string(), "open", header.total_size, refusal))?;
+            match access {
+                Access::ReadOnly => os::takes_no_memory_to_read(file, &facts).map_err(refuse)?,
+                Access::ReadWrite if facts.has_holes() => {
+                    // A copy of a segment may have holes, and a write to one can fail when memory is short.
+                    os::reserve(file, header.total_size)
+                        .map_err(|refusal| refused(&place.to_string(), "open", header.total_size, refusal))?;
+                }
+                Access::ReadWrite => {}
             }
             Ok((header, mapped_length(&header, facts.length)))
         };

@@ -45,11 +45,12 @@ fn placed(place: &Place) -> Result<Placement, Error> {
     let refuse = |refusal| refused(&place.to_string(), "open", 0, refusal);
     let location = place.location()?.ok_or_else(|| refuse(Refusal::Missing))?;
     let file = os::open(&location, Access::ReadOnly).map_err(refuse)?;
-    let length = os::facts(os::lend(&file)).map_err(refuse)?.length;
+    let facts = os::facts(os::lend(&file)).map_err(refuse)?;
     let mut beginning = [0; size_of::<Header>()];
     let have = os::read_beginning(os::lend(&file), &mut beginning).map_err(refuse)?;
-    let header = Header::validated(&beginning[..have], length, place)?;
-    let bytes = mapped_length(&header, length);
+    let header = Header::validated(&beginning[..have], facts.length, place)?;
+    os::takes_no_memory_to_read(os::lend(&file), &facts).map_err(refuse)?;
+    let bytes = mapped_length(&header, facts.length);
     let mapping = Mapping::new(os::lend(&file), bytes as usize, Access::ReadOnly).map_err(refuse)?;
     Ok(Placement { bytes, nodes: mapping.nodes(), on_huge_pages: mapping.bytes_on_huge_pages() })
 }

@@ -91,6 +91,13 @@ pub(crate) struct Facts {
     pub(crate) mode: u32,
 }
 
+impl Facts {
+    /// Whether memory or disk is still to be set aside for some of its bytes.
+    pub(crate) fn has_holes(&self) -> bool {
+        self.reserved < self.length
+    }
+}
+
 // The system's record has other widths on other processors.
 #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
 fn facts_from(status: &rustix::fs::Stat) -> Facts {
@@ -111,6 +118,16 @@ pub(crate) fn facts(file: BorrowedFd<'_>) -> Result<Facts, Refusal> {
 /// Of what has that name now; of a symbolic link itself.
 pub(crate) fn facts_at(path: &Path) -> Result<Facts, Refusal> {
     Ok(facts_from(&statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)?))
+}
+
+/// Refuses a file in memory with holes in it: to read there takes memory, and if there is none the system ends the process.
+pub(crate) fn takes_no_memory_to_read(file: Lent<'_>, facts: &Facts) -> Result<(), Refusal> {
+    if !facts.has_holes() || !in_memory(file)? {
+        return Ok(());
+    }
+    let why =
+        "it has holes, and can't be read without taking memory for them; open it for writing once, which fills them";
+    Err(Refusal::Other(io::Error::new(io::ErrorKind::Unsupported, why)))
 }
 
 /// Whether the open file is still to be found where it was opened.

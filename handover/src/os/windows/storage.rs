@@ -232,6 +232,18 @@ pub(crate) fn still_named(storage: Lent<'_>, location: &Location) -> Result<bool
     }
 }
 
+impl Facts {
+    /// Whether disk is still to be set aside for some of its bytes.
+    pub(crate) fn has_holes(&self) -> bool {
+        self.reserved < self.length
+    }
+}
+
+/// Whether it can be read without taking memory for it: always, as what lies in memory is set aside for when it is made.
+pub(crate) fn takes_no_memory_to_read(_storage: Lent<'_>, _facts: &Facts) -> Result<(), Refusal> {
+    Ok(())
+}
+
 /// Sets disk aside for the first `length` bytes. Of the page file all was, when it was made.
 pub(crate) fn reserve(storage: Lent<'_>, length: u64) -> Result<(), Refusal> {
     match &storage.bytes {
