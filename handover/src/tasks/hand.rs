@@ -308,9 +308,13 @@ impl Hand<'_> {
         if again.compare_exchange(looking, until, SeqCst, Relaxed).is_err() {
             return;
         }
-        if !self.take_alarms(until) {
-            return;
+        if self.take_alarms(until) {
+            self.look_at_alarms(now, until);
         }
+    }
+
+    /// For who has taken them, and looks until then.
+    pub(super) fn look_at_alarms(&self, now: u64, until: u64) {
         let mut soonest = u64::MAX;
         for block in 0..self.core.measures.blocks {
             let time = self.core.alarm(block).load(SeqCst);
@@ -321,8 +325,11 @@ impl Hand<'_> {
                 let _ = self.due(block, time, now);
             }
         }
-        next.fetch_min(soonest.max(now + ALARMS), SeqCst);
-        let _ = again.compare_exchange(until, 0, SeqCst, Relaxed);
+        if soonest != u64::MAX {
+            // Who went to sleep meanwhile was not told of it.
+            self.call(soonest.max(now + ALARMS));
+        }
+        let _ = self.core.control().alarms.0.again.compare_exchange(until, 0, SeqCst, Relaxed);
     }
 
     /// Takes over from `next` what is due, for who looks until then: whoever sets an alarm from now on says so there, and that

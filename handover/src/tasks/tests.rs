@@ -300,6 +300,25 @@ fn one_that_was_stopped_before_it_looked_at_what_is_due_leaves_the_rest_to_who_l
 }
 
 #[test]
+fn who_goes_to_sleep_while_another_looks_at_what_is_due_is_woken_for_what_comes_next() {
+    let queue = Named::new("sleeper", Options::new().capacity(4));
+    let (submitter, worker) = (queue.1.submitter().expect("room"), queue.1.worker().expect("room"));
+    submitter.task(1).delay(100 * MS).submit().expect("room");
+    let began = Instant::now();
+    let alarms = &queue.1.core.control().alarms.0;
+    let until = os::now() + 10_000_000_000;
+    alarms.again.store(until, SeqCst);
+    thread::scope(|scope| {
+        assert!(submitter.member.hand().take_alarms(until));
+        let sleeper = scope.spawn(move || worker.take().expect("it is due").done().expect("ours"));
+        thread::sleep(30 * MS);
+        submitter.member.hand().look_at_alarms(os::now(), until);
+        sleeper.join().expect("it was woken");
+    });
+    assert!(began.elapsed() < 700 * MS, "{:?}", began.elapsed());
+}
+
+#[test]
 fn one_that_reaps_late_does_not_throw_away_its_victims_successors_result() {
     let tasks = Options::new().capacity(1).result_max(8).anonymous::<u64>().expect("made");
     let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
