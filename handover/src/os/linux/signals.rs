@@ -60,6 +60,10 @@ impl Signals {
                     if libc::sigaction(signal, &raw const action, &raw mut old) != 0 {
                         return Err(io::Error::last_os_error());
                     }
+                    if old.sa_sigaction == libc::SIG_IGN {
+                        // As a shell does for what it runs in the background: that is not meant to end by it.
+                        libc::sigaction(signal, &raw const old, std::ptr::null_mut());
+                    }
                     before.push(old);
                 }
             }
