@@ -30,13 +30,14 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use self::trouble::Trouble;
 
 /// Queues that hand messages between processes, and keep their promises when a process is killed.
 #[derive(Parser)]
-#[command(name = "handover", version, arg_required_else_help = true, after_help = EXAMPLE, max_term_width = 100)]
+#[command(name = "handover", version, arg_required_else_help = true, after_help = help(EXAMPLE), max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -49,18 +50,23 @@ Example:
   echo hello | handover push lines
   handover pop lines
 
-Exit status: 0 all went well, 1 something failed, 2 the command line was not understood, 3 no such queue,
-4 full or empty within the time, 5 closed, 130 interrupted.";
+Numbers of things can be said by thousands (20k, 1M), sizes by 1024 (64K, 1M); times have their unit (250ms, 2s, 5m).";
 
 /// A command's help ends with what its exit status says.
 fn help(example: &str) -> String {
-    format!("{example}\n\n{}", trouble::EXIT_STATUS)
+    flowing(&format!("{example}\n\n{}", trouble::EXIT_STATUS))
+}
+
+/// Paragraphs that fill lines as long as the terminal has them. Examples keep theirs.
+fn flowing(help: &str) -> String {
+    let flowing = |text: &str| if text.starts_with("Example") { text.to_owned() } else { text.replace('\n', " ") };
+    help.split("\n\n").map(flowing).collect::<Vec<_>>().join("\n\n")
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Let real processes push and pop, kill some of them in mid-flight, and count what came of every message.
-    #[command(after_help = demo::EXAMPLE)]
+    #[command(after_help = flowing(demo::EXAMPLE))]
     Demo {
         /// How long messages flow, from 1 to 30.
         #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=30))]
@@ -117,6 +123,12 @@ enum Command {
     /// Remove a queue, a broadcast or a task queue.
     #[command(after_help = help(manage::RM_EXAMPLE))]
     Rm(manage::Rm),
+    /// Measure this machine: what queues do on it, beside what it can do itself.
+    #[command(after_help = help(bench::EXAMPLE))]
+    Bench(bench::Bench),
+    /// Find out how large a queue should be, on this machine and for your load, and what else suits it.
+    #[command(after_help = help(tune::EXAMPLE))]
+    Tune(tune::Tune),
     /// Look whether the machine and its queues are as they should be, and say what to do where they are not.
     #[command(after_help = help(doctor::EXAMPLE))]
     Doctor(doctor::Doctor),
@@ -126,12 +138,6 @@ enum Command {
     /// Print the manual.
     #[command(after_help = help(manual::MAN_EXAMPLE))]
     Man(manual::Pages),
-    /// Measure this machine: what queues do on it, beside what it can do itself.
-    #[command(after_help = help(bench::EXAMPLE))]
-    Bench(bench::Bench),
-    /// Find out how large a queue should be, on this machine and for your load, and what else suits it.
-    #[command(after_help = help(tune::EXAMPLE))]
-    Tune(tune::Tune),
     /// One process of what bench and tune measure.
     #[command(hide = true, name = measure::team::NAME)]
     MeasureProcess(measure::team::Job),
@@ -157,8 +163,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = Arguments::parse().command;
-    match interrupt::bear_limits().map_err(Trouble::from).and_then(|()| run(command)) {
+    match interrupt::bear_limits().map_err(Trouble::from).and_then(|()| understood()?.map_or(Ok(()), run)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
             if !trouble.is_silent() {
@@ -168,6 +173,37 @@ fn main() -> ExitCode {
             ExitCode::from(trouble.exit_status())
         }
     }
+}
+
+/// What is wanted. Nothing more, if that was help or the version: it is printed.
+fn understood() -> Result<Option<Command>, Trouble> {
+    let error = match Arguments::try_parse() {
+        Ok(arguments) => return Ok(Some(arguments.command)),
+        Err(error) => error,
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            error.print().and_then(|()| io::stdout().flush()).map_err(screen::untaken)?;
+            Ok(None)
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        _ => Err(Trouble::Usage(in_one_sentence(&error.to_string()))),
+    }
+}
+
+/// What clap says in paragraphs, with lists of one thing a line: what is wrong, what may be meant, and how it is used.
+fn in_one_sentence(said: &str) -> String {
+    let mut paragraphs = said.split("\n\n").map(str::trim);
+    let wrong = paragraphs.next().unwrap_or_default();
+    let (what, list) = wrong.split_once('\n').unwrap_or((wrong, ""));
+    let mut sentence = what.strip_prefix("error: ").unwrap_or(what).to_owned();
+    if !list.is_empty() {
+        sentence += &format!(" {}", list.lines().map(str::trim).collect::<Vec<_>>().join(", "));
+    }
+    for tip in paragraphs.flat_map(str::lines).filter_map(|line| line.trim().strip_prefix("tip: ")) {
+        sentence += &format!("; {tip}");
+    }
+    sentence
 }
 
 fn run(command: Command) -> Result<(), Trouble> {
@@ -199,6 +235,34 @@ fn run(command: Command) -> Result<(), Trouble> {
         Command::DemoProcess { role, number, parent } => demo::play(role, number, parent),
         Command::Become { parent, refuses, program, command } => {
             Ok(system::companion::become_command(parent, refuses, &program, &command)?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_understood_is_told_in_one_sentence() {
+        let said = |arguments: &str| match Arguments::try_parse_from(arguments.split(' ')) {
+            Ok(_) => panic!("{arguments}: understood"),
+            Err(error) => in_one_sentence(&error.to_string()),
+        };
+        for (arguments, sentence) in [
+            ("handover pusj", "unrecognized subcommand 'pusj'; a similar subcommand exists: 'push'"),
+            ("handover cancel", "the following required arguments were not provided: <NAME>, <ID>"),
+            (
+                "handover ls --interval 1",
+                "invalid value '1' for '--interval <TIME>': a time is a whole number with its unit: 250ms, 2s, 5m (or ns, us, h)",
+            ),
+            (
+                "handover create a --kind task",
+                "invalid value 'task' for '--kind <KIND>' [possible values: queue, broadcast, tasks]; a similar value exists: 'tasks'",
+            ),
+            ("handover pop a --wait --no-wait", "the argument '--wait' cannot be used with '--no-wait'"),
+        ] {
+            assert_eq!(said(arguments), sentence);
         }
     }
 }

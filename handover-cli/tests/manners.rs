@@ -24,6 +24,16 @@ fn the_help_of_every_command_has_examples_and_says_what_the_exit_status_means() 
     }
 }
 
+#[test]
+fn help_fits_the_terminal() {
+    for command in commands() {
+        let output = handover(&[&command, "--help"]).env("COLUMNS", "80").output().unwrap();
+        for line in text(&output.stdout).lines() {
+            assert!(line.chars().count() <= 80, "{command}: {line}");
+        }
+    }
+}
+
 /// Segments in which something is, and what prints something of them.
 struct Printing {
     names: [Name; 3],
@@ -83,7 +93,7 @@ fn where_nobody_reads_every_command_ends_quietly() {
 #[test]
 fn where_nothing_can_be_written_every_command_says_so_once() {
     let printing = Printing::new();
-    for command in printing.commands() {
+    for command in printing.commands().into_iter().chain([vec!["--help"], vec!["--version"], vec!["push", "--help"]]) {
         let output =
             handover(&command).stdout(File::options().write(true).open("/dev/full").unwrap()).output().unwrap();
         let said = text(&output.stderr);
