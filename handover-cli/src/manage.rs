@@ -22,11 +22,11 @@ pub(crate) struct Create {
     /// What to make.
     #[arg(long, value_enum, default_value_t = Made::Queue)]
     kind: Made,
-    /// How many messages it holds at most; of a broadcast, how many it keeps for readers that lag.
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    /// How many messages it holds at most; of a broadcast, how many it keeps for readers that lag: 500, 20k, 1M.
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = units::number::<usize>)]
     capacity: usize,
     /// To how many it can be resized while it is used. Memory for as many is taken at once.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::number::<usize>)]
     max_capacity: Option<usize>,
     /// The longest message: 4096, 64K, 1M.
     #[arg(long, value_name = "BYTES", default_value = "1024", value_parser = units::size)]
@@ -38,7 +38,7 @@ pub(crate) struct Create {
     #[arg(long, value_enum, value_name = "HOW MANY")]
     consumers: Option<Crowd>,
     /// How many may be attached at a time; of a broadcast, how many readers.
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value = "64", value_parser = units::count::<u32>)]
     members: u32,
     /// How often a task is tried before it becomes a dead letter: 5 if nothing is said (tasks).
     #[arg(long, value_name = "N")]
@@ -59,7 +59,7 @@ Examples:
   handover create lines
   handover create prices --kind broadcast --capacity 8192 --message-size 64
   handover create jobs --kind tasks --message-size 64K --tries 3 --lease 5m
-  handover create ticks --capacity 1000000 --numa 0 --huge
+  handover create ticks --capacity 1M --numa 0 --huge
   handover create ./jobs.segment --kind tasks";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -221,7 +221,8 @@ pub(crate) fn close(wanted: &Close) -> Result<(), Trouble> {
 pub(crate) struct Resize {
     /// The name of a queue or task queue; with a slash in it, the path of its file.
     name: Target,
-    /// How many messages it shall hold from now on.
+    /// How many messages it shall hold from now on: 500, 20k, 1M.
+    #[arg(value_parser = units::number::<usize>)]
     capacity: usize,
     /// If more are in it, wait until there are less; so it is if nothing is said.
     #[arg(long, conflicts_with_all = ["timeout", "refuse"])]
@@ -238,7 +239,7 @@ pub(crate) const RESIZE_EXAMPLE: &str = "\
 It is resized while it is used, up to the --max-capacity that it was made with.
 
 Examples:
-  handover resize lines 5000
+  handover resize lines 5k
   handover resize lines 10 --timeout 2s";
 
 pub(crate) fn resize(wanted: &Resize) -> Result<(), Trouble> {

@@ -11,6 +11,7 @@ use crate::patience::{Patience, patiently};
 use crate::stream::{Framing, Output, Progress, look};
 use crate::target::Target;
 use crate::trouble::Trouble;
+use crate::units;
 
 const STANDING: &str = "what was printed is taken, and nothing else is";
 
@@ -19,8 +20,8 @@ pub(crate) struct Pop {
     /// The name of a queue or task queue; with a slash in it, the path of its file.
     name: Target,
     /// How many messages.
-    #[arg(short, value_name = "N", default_value_t = 1, conflicts_with = "follow")]
-    n: u64,
+    #[arg(short = 'n', long, value_name = "N", default_value = "1", conflicts_with = "follow", value_parser = units::number::<u64>)]
+    count: u64,
     /// All that come, until it is closed and nothing is left.
     #[arg(long, short)]
     follow: bool,
@@ -47,7 +48,7 @@ pub(crate) fn pop(wanted: &Pop) -> Result<(), Trouble> {
     let interrupt = Interrupt::listen()?;
     let mut output = Output::standard(wanted.framing, &interrupt);
     let target = &wanted.name;
-    let number = (!wanted.follow).then_some(wanted.n);
+    let number = (!wanted.follow).then_some(wanted.count);
     if target.kind()? == Kind::Tasks {
         let worker = target.tasks()?.worker()?;
         return until_enough(number, || {
@@ -99,8 +100,8 @@ pub(crate) struct Subscribe {
     #[arg(long, value_enum, default_value_t = From::Newest)]
     from: From,
     /// How many messages; all that come until it is closed, if nothing is said.
-    #[arg(short, value_name = "N")]
-    n: Option<u64>,
+    #[arg(short = 'n', long, value_name = "N", value_parser = units::number::<u64>)]
+    count: Option<u64>,
     #[command(flatten)]
     framing: Framing,
     #[command(flatten)]
@@ -130,7 +131,7 @@ pub(crate) fn subscribe(wanted: &Subscribe) -> Result<(), Trouble> {
         From::Newest => Start::Newest,
     };
     let mut reader = wanted.name.broadcast()?.reader(start)?;
-    until_enough(wanted.n, || {
+    until_enough(wanted.count, || {
         patiently(wanted.patience, &interrupt, STANDING, |time| {
             look()?;
             match reader.next_timeout(time) {

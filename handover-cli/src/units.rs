@@ -1,6 +1,8 @@
-//! Times and sizes as people write them.
+//! Times, sizes and numbers as people write them.
 
 use std::time::Duration;
+
+use crate::screen::grouped;
 
 const TIMES: [(&str, u64); 6] = [
     ("ns", 1),
@@ -46,15 +48,18 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
 
 const COUNTS: [(&str, u64); 4] = [("", 1), ("k", 1_000), ("m", 1_000_000), ("g", 1_000_000_000)];
 
-/// `500`, `200k`, `1M`: how many, by thousands.
-pub(crate) fn count(text: &str) -> Result<u64, String> {
+/// `0`, `500`, `200k`, `1M`: a number of things, by thousands.
+pub(crate) fn number<Number: TryFrom<u64>>(text: &str) -> Result<Number, String> {
     let wrong = || "a number is whole, or of thousands (k) or millions (M): 500, 200k, 1M".to_owned();
     let (number, unit) = split(text).ok_or_else(wrong)?;
     let (_, times) = COUNTS.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or_else(wrong)?;
-    number
-        .checked_mul(times)
-        .filter(|total| *total > 0)
-        .ok_or_else(|| "a number from 1 up to what 64 bits hold".to_owned())
+    let total = number.checked_mul(times).and_then(|total| Number::try_from(total).ok());
+    total.ok_or_else(|| format!("at most {}", grouped(u64::MAX >> (64 - 8 * size_of::<Number>()))))
+}
+
+/// As `number`, of which there is one at least.
+pub(crate) fn count<Number: TryFrom<u64> + PartialEq + Default>(text: &str) -> Result<Number, String> {
+    number(text).and_then(|many| if many == Number::default() { Err("at least 1".into()) } else { Ok(many) })
 }
 
 #[cfg(test)]
@@ -94,11 +99,13 @@ mod tests {
 
     #[test]
     fn numbers_are_read_by_thousands() {
-        for (text, number) in [("1", 1), ("500", 500), ("200k", 200_000), ("200K", 200_000), ("3M", 3_000_000)] {
-            assert_eq!(count(text), Ok(number), "{text}");
+        for (text, many) in [("1", 1), ("500", 500), ("200k", 200_000), ("200K", 200_000), ("3M", 3_000_000)] {
+            assert_eq!((number(text), count(text)), (Ok(many), Ok(many)), "{text}");
         }
-        for text in ["", "0", "k", "-1", "1.5k", "1 k", "1x", "99999999999999999999", "99999999999g"] {
-            assert!(count(text).is_err(), "{text}");
+        assert_eq!((number("0"), count::<u64>("0")), (Ok(0), Err("at least 1".into())));
+        for text in ["", "k", "-1", "1.5k", "1 k", "1x", "99999999999999999999", "99999999999g"] {
+            assert!(number::<u64>(text).is_err() && count::<u64>(text).is_err(), "{text}");
         }
+        assert_eq!((number("65535"), number::<u16>("66k")), (Ok(u16::MAX), Err("at most 65,535".into())));
     }
 }

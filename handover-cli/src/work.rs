@@ -19,13 +19,14 @@ use crate::interrupt::{Interrupt, LOOK};
 use crate::system::companion::Companion;
 use crate::target::Target;
 use crate::trouble::Trouble;
+use crate::units;
 
 #[derive(Args, Debug)]
 pub(crate) struct Work {
     /// The name of a task queue; with a slash in it, the path of its file.
     name: Target,
     /// How many tasks are worked on at a time.
-    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, short, value_name = "N", default_value = "1", value_parser = units::count::<u16>)]
     jobs: u16,
     /// What is run for each task, with its arguments.
     #[arg(required = true, last = true)]

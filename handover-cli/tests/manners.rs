@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Name, Running, commands, eventually, fed, handover, run, shell, signal, text, well};
+use common::{Name, Running, commands, eventually, fed, handover, refused, run, shell, signal, text, well};
 use rustix::process::Signal;
 
 #[test]
@@ -31,6 +31,31 @@ fn help_fits_the_terminal() {
         for line in text(&output.stdout).lines() {
             assert!(line.chars().count() <= 80, "{command}: {line}");
         }
+    }
+}
+
+#[test]
+fn wherever_things_are_counted_their_number_can_be_said_by_thousands() {
+    let name = Name::created(&["--capacity", "2k", "--max-capacity", "1M", "--message-size", "64", "--members", "8"]);
+    assert_eq!(name.stat("capacity"), 2000);
+    well(&["resize", &name, "3k"]);
+    assert_eq!(name.stat("capacity"), 3000);
+    well(&["produce", &name, "--rate", "1M", "--count", "2k", "--batch", "1k", "--report", "1k"]);
+    assert_eq!(name.stat("pushed"), 2000);
+    let popped = run(&["pop", &name, "--count", "1k", "--binary"]);
+    assert_eq!(popped.stdout.len(), 1000 * (64 + 4), "{}", text(&popped.stderr));
+    well(&["consume", &name, "-n", "1k", "--json"]);
+    assert_eq!(name.stat("popped"), 2000);
+    well(&["peek", &name, "--count", "1k"]);
+    for (command, told) in [
+        (&["create", "never", "--capacity", "1.5k"][..], "500, 200k, 1M"),
+        (&["create", "never", "--members", "0"], "at least 1"),
+        (&["pop", &name, "-n", "many"], "500, 200k, 1M"),
+        (&["work", &name, "--jobs", "66k", "--", "true"], "at most 65,535"),
+        (&["produce", &name, "--rate", "0"], "at least 1"),
+        (&["produce", &name, "--rate", "2G"], "at most 1,000,000,000"),
+    ] {
+        refused(&run(command), 2, told);
     }
 }
 

@@ -26,13 +26,13 @@ pub(crate) struct Consume {
     /// The name of a queue, broadcast or task queue; with a slash in it, the path of its file.
     name: Target,
     /// So many messages; until it is closed and nothing is left, if nothing is said.
-    #[arg(long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = units::number::<u64>)]
     count: Option<u64>,
     /// For so long: 10s, 5m.
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     duration: Option<Duration>,
     /// Pop up to so many with one claim; they are taken then, not only held (queues).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = units::count::<u16>)]
     batch: Option<u16>,
     /// Work so long on each: 250us, 2ms. It sleeps.
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
@@ -56,7 +56,7 @@ Ctrl-C and SIGTERM end it with the summary. Exit status 1 if a message was lost,
 
 Examples:
   handover consume lines
-  handover consume lines --count 1000000 --batch 32 --wait spin
+  handover consume lines --count 1M --batch 32 --wait spin
   handover consume jobs --work 2ms --fail 5 --report 1s
   handover consume lines --duration 10s --json | jq '.lost, .doubled'";
 

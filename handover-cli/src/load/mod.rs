@@ -24,8 +24,8 @@ pub(crate) use produce::{EXAMPLE as PRODUCE_EXAMPLE, Produce, produce};
 /// What is told, and how it is waited: the same for both.
 #[derive(Args, Debug)]
 pub(crate) struct Telling {
-    /// Report after each so many messages, or each so much time: 10000, 1s.
-    #[arg(long, value_name = "N|TIME", default_value = "10000")]
+    /// Report after each so many messages, or each so much time: 10k, 1s.
+    #[arg(long, value_name = "N|TIME", default_value = "10k")]
     report: Every,
     /// How it waits: without ever sleeping, sleeping after a while, or at once.
     #[arg(long, value_enum, default_value_t = Waiting::Balanced)]

@@ -12,30 +12,34 @@ use super::report::{End, Report};
 use super::stamp::{self, Stamp};
 use super::{Telling, Watch};
 use crate::interrupt::LOOK;
+use crate::screen::grouped;
 use crate::system::clock;
 use crate::target::Target;
 use crate::trouble::Trouble;
 use crate::units;
 use crate::view::facts::Facts;
 
+/// One each nanosecond.
+const RATE_MOST: u64 = 1_000_000_000;
+
 #[derive(Args, Debug)]
 pub(crate) struct Produce {
     /// The name of a queue, broadcast or task queue; with a slash in it, the path of its file.
     name: Target,
-    /// So many messages a second; as many as are taken in, if nothing is said.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    /// So many messages a second: 500, 200k, 1M; as many as are taken in, if nothing is said.
+    #[arg(long, value_name = "N", value_parser = units::count::<u64>)]
     rate: Option<u64>,
     /// How long each message is, from 32 bytes: 64, 4K, 1M.
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = units::size)]
     size: usize,
     /// So many messages; without end, if nothing is said.
-    #[arg(long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = units::number::<u64>)]
     count: Option<u64>,
     /// For so long: 10s, 5m.
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     duration: Option<Duration>,
     /// Push up to so many that are due with one claim (queues).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = units::count::<u16>)]
     batch: Option<u16>,
     /// From 0 to 7, the highest first; 3 if nothing is said (tasks).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=7))]
@@ -62,10 +66,10 @@ the push had returned.
 Ctrl-C and SIGTERM end it with the summary.
 
 Examples:
-  handover produce lines --count 1000000
-  handover produce lines --rate 50000 --duration 10s --report 1s
+  handover produce lines --count 1M
+  handover produce lines --rate 50k --duration 10s --report 1s
   handover produce jobs --rate 100 --size 4K --priority 7
-  handover produce fresh --create --size 1K --count 100000 --close --json | jq .latency_p99_seconds";
+  handover produce fresh --create --size 1K --count 100k --close --json";
 
 /// Whoever takes messages in.
 enum Sink {
@@ -97,6 +101,10 @@ impl Sink {
 }
 
 pub(crate) fn produce(wanted: &Produce) -> Result<(), Trouble> {
+    if wanted.rate.is_some_and(|rate| rate > RATE_MOST) {
+        let why = format!("--rate is at most {}; leave it out for as fast as can be", grouped(RATE_MOST));
+        return Err(Trouble::Usage(why));
+    }
     if wanted.size < stamp::SIZE {
         let why =
             format!("--size {} has no room for the number and the time; from {} on it has", wanted.size, stamp::SIZE);

@@ -23,11 +23,12 @@ impl FromStr for Every {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Every, String> {
-        let every = match text.parse() {
-            Ok(number) => Every::Messages(number),
-            Err(_) => {
-                Every::Time(units::duration(text).map_err(|why| format!("{why}; or a number of messages: 10000"))?)
-            }
+        // 5m are minutes, and 5M messages.
+        let every = match units::duration(text) {
+            Ok(time) => Every::Time(time),
+            Err(_) => Every::Messages(
+                units::number(text).map_err(|_| "a number of messages or a time with its unit: 10k, 1s".to_owned())?,
+            ),
         };
         match every {
             Every::Messages(0) | Every::Time(Duration::ZERO) => {
@@ -297,7 +298,10 @@ mod tests {
 
     #[test]
     fn reports_come_by_number_or_by_time() {
-        assert!(matches!("10000".parse(), Ok(Every::Messages(10_000))));
+        for text in ["10000", "10k"] {
+            assert!(matches!(text.parse(), Ok(Every::Messages(10_000))));
+        }
+        assert!(matches!("5m".parse(), Ok(Every::Time(time)) if time == Duration::from_secs(300)));
         assert!(matches!("1s".parse(), Ok(Every::Time(time)) if time == Duration::from_secs(1)));
         for text in ["", "0", "0s", "x", "-1"] {
             assert!(text.parse::<Every>().is_err(), "{text}");

@@ -28,10 +28,10 @@ pub(crate) struct Tune {
     #[arg(long, value_enum, default_value_t = Kind::Queue)]
     kind: Kind,
     /// How many messages come a second, from all producers: 500, 200k, 1M. As fast as can be, if nothing is said.
-    #[arg(long, value_name = "N", value_parser = units::count)]
+    #[arg(long, value_name = "N", value_parser = units::count::<u64>)]
     rate: Option<u64>,
     /// How many of them come at once.
-    #[arg(long, value_name = "N", value_parser = units::count, requires = "rate")]
+    #[arg(long, value_name = "N", value_parser = units::count::<u64>, requires = "rate")]
     burst: Option<u64>,
     /// The size of a message: 64, 4K.
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = units::size)]

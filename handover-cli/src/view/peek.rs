@@ -8,13 +8,14 @@ use super::facts::Facts;
 use crate::screen::Screen;
 use crate::target::Target;
 use crate::trouble::Trouble;
+use crate::units;
 
 #[derive(Args, Debug)]
 pub(crate) struct Peek {
     /// The name of a queue, broadcast or task queue; with a slash in it, the path of its file.
     name: Target,
     /// At most so many.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    #[arg(short = 'n', long, value_name = "N", default_value = "10", value_parser = units::number::<usize>)]
     count: usize,
     /// All bytes of each, in hexadecimal and as text.
     #[arg(long, conflicts_with = "json")]
