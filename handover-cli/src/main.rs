@@ -8,6 +8,7 @@ mod load;
 mod manage;
 mod manual;
 mod measure;
+mod numbers;
 mod patience;
 mod plot;
 mod popping;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::screen::grouped;
+use crate::numbers::grouped;
 
 const TIMES: [(&str, u64); 6] = [
     ("ns", 1),

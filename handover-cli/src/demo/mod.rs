@@ -20,7 +20,8 @@ use handover::{Error, Options, Queue};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use self::ledger::{CONSUMERS, KILLS, Ledger, Message, Order, PRODUCERS, State, WORKERS};
-use crate::screen::{Screen, grouped};
+use crate::numbers::grouped;
+use crate::screen::Screen;
 use crate::system::clock;
 use crate::trouble::Trouble;
 

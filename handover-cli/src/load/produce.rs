@@ -12,7 +12,7 @@ use super::report::{End, Report};
 use super::stamp::{self, Stamp};
 use super::{Telling, Watch};
 use crate::interrupt::LOOK;
-use crate::screen::grouped;
+use crate::numbers::grouped;
 use crate::system::clock;
 use crate::target::Target;
 use crate::trouble::Trouble;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::screen::{Screen, grouped};
+use crate::numbers::{grouped, time};
+use crate::screen::Screen;
 use crate::trouble::Trouble;
 use crate::units;
-use crate::view::facts::{Facts, time};
+use crate::view::facts::Facts;
 
 /// How often it is reported.
 #[derive(Clone, Copy, Debug)]

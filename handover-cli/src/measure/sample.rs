@@ -41,28 +41,6 @@ impl Sample {
     }
 }
 
-/// Three digits.
-pub(crate) fn three_digits(value: f64) -> String {
-    let decimals = match value.abs() {
-        99.95.. => 0,
-        9.995.. => 1,
-        0.995.. => 2,
-        _ => 3,
-    };
-    format!("{value:.decimals$}")
-}
-
-/// Nanoseconds, with three digits, in the unit that fits.
-pub(crate) fn time(nanoseconds: f64) -> String {
-    let (number, unit) = match nanoseconds {
-        999_500_000.0.. => (nanoseconds / 1e9, "s"),
-        999_500.0.. => (nanoseconds / 1e6, "ms"),
-        999.5.. => (nanoseconds / 1e3, "us"),
-        _ => (nanoseconds, "ns"),
-    };
-    format!("{} {unit}", three_digits(number))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,17 +55,5 @@ mod tests {
         assert_eq!(sample.median(), 3.0);
         sample.add(10.0);
         assert_eq!((sample.median(), sample.spread()), (4.0, Some(2.0)));
-    }
-
-    #[test]
-    fn figures_have_three_digits() {
-        for (value, text) in [(0.1234, "0.123"), (1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (9.999, "10.0")] {
-            assert_eq!(three_digits(value), text);
-        }
-        for (value, text) in
-            [(0.5, "0.500 ns"), (999.6, "1.00 us"), (14_000.0, "14.0 us"), (2e6, "2.00 ms"), (3e9, "3.00 s")]
-        {
-            assert_eq!(time(value), text);
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::screen::grouped;
+use crate::numbers::grouped;
 use crate::system::standard;
 
 /// What is over by then needs no bar.

@@ -51,11 +51,6 @@ pub(super) fn right(text: &str, width: usize) -> String {
     format!("{}{trimmed}", " ".repeat(width.saturating_sub(width_of(trimmed))))
 }
 
-/// `1 death`, `2 deaths`.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

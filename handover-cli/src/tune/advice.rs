@@ -3,8 +3,7 @@
 use super::Tuned;
 use super::sweep::{LayoutFigure, LoadPoint, WaitFigure, quantile};
 use crate::measure::case::{Case, Kind, Layout, Wait};
-use crate::measure::sample::{three_digits, time};
-use crate::screen::grouped;
+use crate::numbers::{grouped, nanoseconds, three_digits};
 
 /// A capacity that reaches so much of the best throughput is large enough.
 const ENOUGH: f64 = 0.95;
@@ -125,7 +124,7 @@ impl Advice {
                 millions(best),
                 whole(calculated.in_a_pause),
                 if case.consumers == 1 { "s" } else { "" },
-                time(pause),
+                nanoseconds(pause),
                 if case.pause.is_zero() { ", the longest seen here" } else { ", as stated and seen here" },
             ));
             if tuned.pause > BUSY {
@@ -246,8 +245,8 @@ pub(super) fn wait(figures: &[WaitFigure], case: &Case, processors: usize) -> (W
         format!(
             "{} within {} (99 %) for {} of processor time a message",
             figure.wait,
-            time(late(figure)),
-            time(busy(figure))
+            nanoseconds(late(figure)),
+            nanoseconds(busy(figure))
         )
     };
     let compared = format!("{}; {}; {}.", tell(spin), tell(balanced), tell(park));

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::sweep::Sweep;
 use crate::measure::case::Case;
-use crate::measure::sample::{Sample, three_digits};
+use crate::measure::sample::Sample;
+use crate::numbers::three_digits;
 use crate::system::processors;
 use crate::trouble::Trouble;
 

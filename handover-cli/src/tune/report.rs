@@ -10,10 +10,10 @@ use super::placing::Placing;
 use super::sweep::quantile;
 use super::{Tune, Tuned};
 use crate::measure::case::{Case, Kind, Wait};
-use crate::measure::sample::{Sample, three_digits, time};
+use crate::measure::sample::Sample;
+use crate::numbers::{counted, grouped, nanoseconds, three_digits, time};
 use crate::plot::curves::{Curve, Curves, Panel};
 use crate::plot::terminal::Manner;
-use crate::screen::grouped;
 use crate::system::processors;
 use crate::trouble::Trouble;
 
@@ -55,17 +55,13 @@ pub(super) fn curves(tuned: &Tuned) -> Curves {
     Curves { title: format!("Which capacity: {}", load_in_words(&tuned.case)), panels, recommended }
 }
 
-fn plural(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 fn ends(case: &Case) -> String {
     let names = match case.kind {
         Kind::Queue => ("producer", "consumer"),
         Kind::Broadcast => ("writer", "reader"),
         Kind::Tasks => ("submitter", "worker"),
     };
-    format!("{} and {}", plural(case.producers, names.0), plural(case.consumers, names.1))
+    format!("{} and {}", counted(case.producers, names.0), counted(case.consumers, names.1))
 }
 
 fn load_in_words(case: &Case) -> String {
@@ -77,10 +73,10 @@ fn load_in_words(case: &Case) -> String {
         words += &format!(", {} at once", grouped(case.burst));
     }
     if !case.work.is_zero() {
-        words += &format!(", {} of work each", time(case.work.as_nanos() as f64));
+        words += &format!(", {} of work each", time(case.work));
     }
     if !case.pause.is_zero() {
-        words += &format!(", pauses of {}", time(case.pause.as_nanos() as f64));
+        words += &format!(", pauses of {}", time(case.pause));
     }
     words
 }
@@ -92,7 +88,7 @@ fn text(tuned: &Tuned, wanted: &Tune, manner: Manner) -> String {
         Kind::Broadcast => "a broadcast",
         Kind::Tasks => "a task queue",
     };
-    let processors = plural(processors::count(), "processor");
+    let processors = counted(processors::count(), "processor");
     let mut text = wrapped(&format!(
         "{kind}, messages of {} bytes, {}, each a process of its own, on {processors}; {}.",
         grouped(wanted.size as u64),
@@ -126,7 +122,7 @@ fn rate(sample: &Sample) -> String {
 }
 
 fn late(delays: &Histogram<u64>, share: f64) -> String {
-    if delays.is_empty() { "-".into() } else { time(quantile(delays, share)) }
+    if delays.is_empty() { "-".into() } else { nanoseconds(quantile(delays, share)) }
 }
 
 /// One line for each capacity, with what is known of it.
@@ -165,7 +161,7 @@ fn waits(tuned: &Tuned) -> String {
         "\nwaiting    million a second             processor time       median         99 %       99.9 %\n",
     );
     for figure in measured() {
-        let busy = format!("{} each", time(figure.processor_time.median()));
+        let busy = format!("{} each", nanoseconds(figure.processor_time.median()));
         let [median, most, nearly_all] = [0.5, 0.99, 0.999].map(|share| late(&figure.delays, share));
         text += &format!(
             "{:8} {:25} {busy:>17} {median:>12} {most:>12} {nearly_all:>12}\n",

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::numbers::time;
+
 /// Facts in the order in which people read them, and then lists of things of which the same is told.
 #[derive(Default)]
 pub(crate) struct Facts {
@@ -76,17 +78,6 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// With three digits or so, in the unit that fits.
-pub(crate) fn time(time: Duration) -> String {
-    let nanoseconds = time.as_nanos();
-    match nanoseconds {
-        0..1_000 => format!("{nanoseconds} ns"),
-        1_000..1_000_000 => format!("{:.1} us", nanoseconds as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} ms", nanoseconds as f64 / 1e6),
-        _ => format!("{:.1} s", time.as_secs_f64()),
-    }
-}
-
 /// Rows of which the columns stand below each other.
 pub(super) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -118,7 +109,7 @@ mod tests {
             .with_time("never", None)
             .list("workers", [worker(7), worker(1234)])
             .list("nobody", []);
-        let lines = "name          jobs\ndead letters  2\noldest        1.5 ms\nnever         -\n\
+        let lines = "name          jobs\ndead letters  2\noldest        1.50 ms\nnever         -\n\
                      \nworkers\npid   alive\n7     yes\n1234  yes\n";
         assert_eq!(facts.lines(), lines);
         let json = json!({
@@ -126,14 +117,5 @@ mod tests {
             "workers": [{"pid": 7, "alive": true}, {"pid": 1234, "alive": true}], "nobody": [],
         });
         assert_eq!(facts.json(), json);
-    }
-
-    #[test]
-    fn times_have_the_unit_that_fits() {
-        for (nanoseconds, text) in
-            [(0, "0 ns"), (999, "999 ns"), (1500, "1.5 us"), (2_000_000, "2.0 ms"), (3_000_000_000, "3.0 s")]
-        {
-            assert_eq!(time(Duration::from_nanos(nanoseconds)), text);
-        }
     }
 }

@@ -7,7 +7,8 @@ use clap::Args;
 use serde_json::Value;
 
 use super::facts::{Facts, aligned};
-use crate::screen::{Screen, short};
+use crate::numbers::short;
+use crate::screen::Screen;
 use crate::trouble::Trouble;
 use crate::units;
 use crate::watch::{Look, Pace, Segment};

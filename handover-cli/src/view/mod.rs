@@ -6,7 +6,6 @@ mod list;
 mod one;
 mod peek;
 
-pub(crate) use facts::time;
 pub(crate) use letters::{CANCEL_EXAMPLE, Cancel, LETTERS_EXAMPLE, Letters, cancel, letters};
 pub(crate) use list::{EXAMPLE as LS_EXAMPLE, Ls, ls};
 pub(crate) use one::{EXAMPLE as STAT_EXAMPLE, Stat, stat};

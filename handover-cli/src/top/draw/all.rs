@@ -10,8 +10,7 @@ use super::super::marks::{bar, cell, line, right};
 use super::super::palette::Palette;
 use super::super::state::{Order, Top};
 use super::{Who, members, printable, recovered};
-use crate::screen::short;
-use crate::view::time;
+use crate::numbers::{short, time};
 use crate::watch::{Inside, Segment, Spread};
 use handover::Kind;
 

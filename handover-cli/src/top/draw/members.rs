@@ -2,12 +2,11 @@
 
 use ratatui::text::{Line, Span, Text};
 
-use super::super::marks::{bar, cell, counted, right};
+use super::super::marks::{bar, cell, right};
 use super::super::palette::Palette;
 use super::Who;
-use crate::screen::short;
+use crate::numbers::{counted, short, time};
 use crate::system::processes::State;
-use crate::view::time;
 use crate::watch::{Doing, Inside, Member, Pace, Part};
 
 const PART: usize = 13;
@@ -100,7 +99,7 @@ fn doing(member: &Member, palette: Palette) -> Span<'static> {
                 text += &format!(", {} again", short(redelivered as f64));
             }
             if blocked > 0 {
-                text += &format!(", waited {}x", short(blocked as f64));
+                text += &format!(", {} waits", short(blocked as f64));
             }
             Span::raw(text)
         }

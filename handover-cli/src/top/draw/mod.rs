@@ -109,7 +109,7 @@ fn recovered(inside: &Inside, palette: Palette) -> Line<'static> {
     for (place, (what, count)) in inside.recovered.iter().enumerate() {
         let style = if *count > 0 { palette.doubtful() } else { Style::new() };
         line.push_span(if place > 0 { ", " } else { "" });
-        line.push_span(Span::styled(format!("{what} {}", crate::screen::grouped(*count)), style));
+        line.push_span(Span::styled(format!("{what} {}", crate::numbers::grouped(*count)), style));
     }
     line
 }

@@ -6,12 +6,11 @@ use ratatui::layout::{Constraint, Layout, Margin, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, RenderDirection, Sparkline, Wrap};
 
-use super::super::marks::{bar, counted};
+use super::super::marks::bar;
 use super::super::palette::Palette;
 use super::super::state::{Times, Top};
 use super::{Who, members, recovered};
-use crate::screen::{grouped, short};
-use crate::view::time;
+use crate::numbers::{counted, grouped, short, time};
 use crate::watch::{Inside, Segment, Spread, Standing};
 
 pub(super) fn draw(frame: &mut Frame, area: Rect, top: &mut Top, palette: Palette, who: Who) {

@@ -150,8 +150,8 @@ fn all_queues_are_a_row_each() {
  recovered  deaths 2, redelivered 1, voided 0
  ROLE               PID COMMAND         STATE   RATE/S
  producer          4001 trader-4001     sleeps   12.0k  1.0M in all
- consumer          4002 trader-4002     sleeps    6.0k  517k in all, waited 17x
- consumer          4003 -               dead         0  5 in all, waited 3x
+ consumer          4002 trader-4002     sleeps    6.0k  517k in all, 17 waits
+ consumer          4003 -               dead         0  5 in all, 3 waits
 
 
 
@@ -172,14 +172,14 @@ fn a_task_queue_is_shown_with_its_times() {
  state      in use, closed, slots of 1,028 bytes
  ever       180 in, 177 out, 4 failed, 3 retried
  recovered  deaths 0
- waiting    5: 2 of priority 7, 3 of priority 0; the oldest for 2.5 s
+ waiting    5: 2 of priority 7, 3 of priority 0; the oldest for 2.50 s
  besides    1 in work, 1 delayed, 1 dead letter, 0 results
  in 60/s at most 60/s ─────────────────  out 59/s at most 59/s ────────────────
                                     ███                                     ███
                                     ███                                     ███
                                     ███                                     ███
  waited last 2 s: 118 ─────────────────  worked on last 2 s: 118 ──────────────
- p50 1.5ms  p90 40.0ms  p99 40.0ms       p50 20.0ms  p90 20.0ms  p99 20.0ms
+ p50 1.50ms  p90 40.0ms  p99 40.0ms      p50 20.0ms  p90 20.0ms  p99 20.0ms
             █                                           █
             █    ▂                                      █
   1us 30us 1ms  30ms 1s   30s             1us 30us 1ms  30ms 1s   30s
