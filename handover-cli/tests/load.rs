@@ -72,7 +72,7 @@ fn it_is_reported_every_so_many_messages_and_drawn_at_the_end() {
                 "{line}"
             );
         }
-        assert!(summary.starts_with("name") && summary.contains("messages             1000\n"), "{summary}");
+        assert!(summary.starts_with("name") && summary.contains("messages             1,000\n"), "{summary}");
         assert!(summary.contains("\nup to ") && summary.trim_end().ends_with('#'), "{summary}");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::numbers::time;
+use crate::numbers::{grouped, time};
 
 /// Facts in the order in which people read them, and then lists of things of which the same is told.
 #[derive(Default)]
@@ -40,19 +40,23 @@ impl Facts {
 
     /// All facts on one line.
     pub(super) fn words(&self) -> String {
-        self.facts.iter().map(|(name, value)| format!("{} {}", told(name), shown(value))).collect::<Vec<_>>().join(", ")
+        self.facts
+            .iter()
+            .map(|(name, value)| format!("{} {}", told(name), shown(name, value)))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// A line for each fact, then a table for each list that has something in it.
     pub(crate) fn lines(&self) -> String {
-        let rows: Vec<Vec<String>> = self.facts.iter().map(|(name, value)| vec![told(name), shown(value)]).collect();
+        let rows: Vec<Vec<String>> =
+            self.facts.iter().map(|(name, value)| vec![told(name), shown(name, value)]).collect();
         let mut text = aligned(&rows);
         for (name, list) in &self.lists {
             if let Some(first) = list.first() {
                 let head = first.facts.iter().map(|(name, _)| told(name)).collect();
-                let row = |facts: &Facts| facts.facts.iter().map(|(_, value)| shown(value)).collect();
-                let rows: Vec<Vec<String>> = [head].into_iter().chain(list.iter().map(row)).collect();
-                text += &format!("\n{}\n{}", told(name), aligned(&rows));
+                let row = |facts: &Facts| facts.facts.iter().map(|(name, value)| shown(name, value)).collect();
+                text += &format!("\n{}\n{}", told(name), table(head, list.iter().map(row).collect()));
             }
         }
         text
@@ -64,22 +68,41 @@ fn told(name: &str) -> String {
     name.strip_suffix("_seconds").unwrap_or(name).replace('_', " ")
 }
 
-fn shown(value: &Value) -> String {
+/// Numbers that name something, and count nothing.
+const NAMES: [&str; 5] = ["node", "number", "pid", "tasks", "writer_pid"];
+
+fn shown(name: &str, value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::Bool(yes) => if *yes { "yes" } else { "no" }.into(),
         Value::String(text) => text.clone(),
-        Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),
+        Value::Array(values) => values.iter().map(|value| shown(name, value)).collect::<Vec<_>>().join(" "),
         // Only times are broken numbers.
         Value::Number(number) if number.is_f64() => {
             time(Duration::try_from_secs_f64(number.as_f64().unwrap_or_default()).unwrap_or_default())
         }
+        Value::Number(number) if !NAMES.contains(&name) => number.as_u64().map_or_else(|| number.to_string(), grouped),
         other => other.to_string(),
     }
 }
 
+/// Rows below a head. Columns of numbers stand at the right.
+pub(super) fn table(head: Vec<String>, rows: Vec<Vec<String>>) -> String {
+    let is_number = |cell: &String| cell == "-" || cell.chars().all(|c| c.is_ascii_digit() || ",.kMGTPE".contains(c));
+    let at_right: Vec<bool> =
+        (0..head.len()).map(|column| rows.iter().filter_map(|row| row.get(column)).all(is_number)).collect();
+    let mut rows: Vec<Vec<String>> = [head].into_iter().chain(rows).collect();
+    for (column, _) in at_right.iter().enumerate().filter(|(_, at_right)| **at_right) {
+        let width = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        for row in &mut rows {
+            row[column] = format!("{:>width$}", row[column]);
+        }
+    }
+    aligned(&rows)
+}
+
 /// Rows of which the columns stand below each other.
-pub(super) fn aligned(rows: &[Vec<String>]) -> String {
+fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -104,16 +127,16 @@ mod tests {
         let worker = |pid: u32| Facts::default().with("pid", pid).with("alive", true);
         let facts = Facts::default()
             .with("name", "jobs")
-            .with("dead_letters", 2)
+            .with("dead_letters", 2000)
             .with_time("oldest_seconds", Some(Duration::from_micros(1500)))
             .with_time("never", None)
             .list("workers", [worker(7), worker(1234)])
             .list("nobody", []);
-        let lines = "name          jobs\ndead letters  2\noldest        1.50 ms\nnever         -\n\
-                     \nworkers\npid   alive\n7     yes\n1234  yes\n";
+        let lines = "name          jobs\ndead letters  2,000\noldest        1.50 ms\nnever         -\n\
+                     \nworkers\n pid  alive\n   7  yes\n1234  yes\n";
         assert_eq!(facts.lines(), lines);
         let json = json!({
-            "name": "jobs", "dead_letters": 2, "oldest_seconds": 0.0015, "never": null,
+            "name": "jobs", "dead_letters": 2000, "oldest_seconds": 0.0015, "never": null,
             "workers": [{"pid": 7, "alive": true}, {"pid": 1234, "alive": true}], "nobody": [],
         });
         assert_eq!(facts.json(), json);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::facts::{Facts, aligned};
-use crate::numbers::short;
+use super::facts::{Facts, table};
+use crate::numbers::{grouped, short};
 use crate::screen::Screen;
 use crate::trouble::Trouble;
 use crate::units;
@@ -54,7 +54,7 @@ pub(crate) fn ls(wanted: &Ls) -> Result<(), Trouble> {
         let rows: Vec<Value> = rows.iter().map(|row| row.facts().json()).collect();
         serde_json::to_string_pretty(&rows).expect("values are JSON")
     } else {
-        table(&rows)
+        listed(&rows)
     };
     Ok(Screen::new().line(text.trim_end())?)
 }
@@ -98,7 +98,7 @@ impl Row {
                     (all, dead) => format!("{all}, {dead} dead"),
                 };
                 let rates = (short(self.pace.came), short(self.pace.went));
-                told = [inside.depth.to_string(), inside.capacity.to_string(), rates.0, rates.1, members];
+                told = [grouped(inside.depth), grouped(inside.capacity as u64), rates.0, rates.1, members];
             }
             Ok(None) => {}
             Err(why) => state = why.clone(),
@@ -108,12 +108,12 @@ impl Row {
     }
 }
 
-fn table(rows: &[Row]) -> String {
+fn listed(rows: &[Row]) -> String {
     if rows.is_empty() {
         return "there is nothing yet; make a queue: handover create lines".into();
     }
     let head = ["NAME", "KIND", "DEPTH", "CAPACITY", "IN/S", "OUT/S", "MEMBERS", "STATE"].map(str::to_owned).to_vec();
-    aligned(&[head].into_iter().chain(rows.iter().map(Row::cells)).collect::<Vec<_>>())
+    table(head, rows.iter().map(Row::cells).collect())
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn where_there_is_nothing_it_says_what_to_do() {
-        assert_eq!(table(&[]), "there is nothing yet; make a queue: handover create lines");
+        assert_eq!(listed(&[]), "there is nothing yet; make a queue: handover create lines");
     }
 
     #[test]
@@ -150,9 +150,9 @@ mod tests {
             standing: None,
         };
         let rows = [example("jobs", Ok(Some(inside))), example("x", Err("is odd".into()))];
-        let text = "NAME  KIND        DEPTH  CAPACITY  IN/S   OUT/S  MEMBERS    STATE\n\
-                    jobs  task queue  7      1000      12.3k  0.5    3, 1 dead  stale, closed\n\
-                    x     task queue  -      -         -      -      -          is odd\n";
-        assert_eq!(table(&rows), text);
+        let text = "NAME  KIND        DEPTH  CAPACITY   IN/S  OUT/S  MEMBERS    STATE\n\
+                    jobs  task queue      7     1,000  12.3k    0.5  3, 1 dead  stale, closed\n\
+                    x     task queue      -         -      -      -  -          is odd\n";
+        assert_eq!(listed(&rows), text);
     }
 }
