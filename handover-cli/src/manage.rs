@@ -225,14 +225,14 @@ pub(crate) struct Resize {
     #[arg(value_parser = units::number::<usize>)]
     capacity: usize,
     /// If more are in it, wait until there are less; so it is if nothing is said.
-    #[arg(long, conflicts_with_all = ["timeout", "refuse"])]
+    #[arg(long, conflicts_with_all = ["timeout", "no_wait"])]
     wait: bool,
     /// If more are in it, wait for at most so long, then leave it as it was: 250ms, 2s, 5m.
-    #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with = "refuse")]
+    #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with = "no_wait")]
     timeout: Option<Duration>,
     /// If more are in it, leave it as it was.
     #[arg(long)]
-    refuse: bool,
+    no_wait: bool,
 }
 
 pub(crate) const RESIZE_EXAMPLE: &str = "\
@@ -245,7 +245,7 @@ Examples:
 pub(crate) fn resize(wanted: &Resize) -> Result<(), Trouble> {
     let shrink = match *wanted {
         Resize { wait: true, .. } => Shrink::Wait,
-        Resize { refuse: true, .. } => Shrink::Refuse,
+        Resize { no_wait: true, .. } => Shrink::Refuse,
         Resize { timeout, .. } => timeout.map_or(Shrink::Wait, Shrink::WaitFor),
     };
     let target = &wanted.name;

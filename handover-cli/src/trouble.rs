@@ -6,6 +6,8 @@ use std::path::Path;
 
 use handover::{Error, PushError};
 
+use crate::numbers::grouped;
+
 /// What went wrong, as the terminal is told.
 #[derive(Debug)]
 pub(crate) enum Trouble {
@@ -97,6 +99,16 @@ fn tell(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             };
             write!(f, "{place}: is a {found}; {next}")
         }
+        Error::TooLong { length, max } => write!(
+            f,
+            "the message has {} bytes and at most {} are taken; send a shorter one, or make it anew with a larger --message-size",
+            grouped(*length as u64),
+            grouped(*max as u64)
+        ),
+        Error::Permission { place, doing } => {
+            write!(f, "{place}: no permission to {doing} it; ask its owner, or whoever may change its mode (chmod)")
+        }
+        Error::Unfit { why } => f.write_str(&why.replace("a max_capacity", "--max-capacity")),
         Error::MessageType { place, made, .. } => {
             write!(
                 f,

@@ -50,7 +50,7 @@ fn what_came_too_late_was_in_no_process() {
     submitter.task(b"late").key("\x1b[2J").deadline(std::time::Duration::from_nanos(1)).submit().unwrap();
     fails(&["pop", &name, "--no-wait"], 4, "no message");
     let line = well(&["letters", &name]);
-    assert!(line.contains(", pid -, ") && line.contains(", key \\u{1b}[2J, "), "{line}");
+    assert!(line.contains(", pid -, ") && line.contains(", key \\x1b[2J, "), "{line}");
     let letter = &json(&name)[0];
     assert_eq!((&letter["pid"], &letter["key"]), (&Value::Null, &"\x1b[2J".into()));
 }

@@ -55,6 +55,16 @@ fn all_that_is_produced_is_consumed_whatever_it_goes_through() {
 }
 
 #[test]
+fn what_is_refused_at_once_is_told_and_nothing_is_summed_up() {
+    let name = Name::created(&["--message-size", "100"]);
+    let told =
+        "has 4,096 bytes and at most 100 are taken; send a shorter one, or make it anew with a larger --message-size";
+    fails(&["produce", &name, "--size", "4K"], 1, told);
+    well(&["close", &name]);
+    fails(&["produce", &name, "--count", "1"], 5, "closed");
+}
+
+#[test]
 fn it_is_reported_every_so_many_messages_and_drawn_at_the_end() {
     let name = Name::created(&["--capacity", "1000"]);
     for command in [
@@ -122,7 +132,7 @@ fn a_pace_is_kept() {
     let name = Name::created(&["--capacity", "1000"]);
     for wait in ["spin", "balanced", "park"] {
         let summary =
-            json(well(&["produce", &name, "--rate", "1000", "--count", "101", "--wait", wait, "--json"]).as_bytes());
+            json(well(&["produce", &name, "--rate", "1000", "--count", "101", "--waiting", wait, "--json"]).as_bytes());
         assert!(summary["took_seconds"].as_f64() > Some(0.05), "{wait}: {summary}");
         assert_eq!(told(&summary, "due_and_not_sent"), 0);
     }
@@ -267,7 +277,7 @@ fn a_queue_is_made_where_that_is_asked_for() {
         well(&["produce", &name, "--count", "1", "--create", "--size", "40"]);
     }
     assert_eq!((name.stat("depth"), name.stat("capacity")), (2, 1000));
-    fails_after_a_summary(&["produce", &name, "--count", "1", "--size", "41"], 1, "at most 40");
+    fails(&["produce", &name, "--count", "1", "--size", "41"], 1, "at most 40");
 }
 
 #[track_caller]
@@ -282,7 +292,7 @@ fn fails_after_a_summary(arguments: &[&str], status: i32, saying: &str) {
 fn what_is_closed_is_told() {
     let name = Name::created(&[]);
     well(&["produce", &name, "--count", "2", "--close"]);
-    fails_after_a_summary(&["produce", &name], 5, "closed");
+    fails(&["produce", &name], 5, "closed");
     fails_after_a_summary(&["consume", &name, "--count", "3"], 5, "closed");
     // Without a number to be closed is the end.
     well(&["consume", &name]);
@@ -302,7 +312,7 @@ fn what_can_not_be_meant_is_refused() {
         &["produce", &queue, "--report", "often"],
         &["produce", &queue, "--duration", "5"],
         &["consume", &queue, "--fail", "101"],
-        &["consume", &queue, "--wait", "never"],
+        &["consume", &queue, "--waiting", "never"],
     ] {
         assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
     }

@@ -134,7 +134,7 @@ fn a_queue_is_resized_while_it_is_used() {
         well(&["push", &name, "2", "--no-wait"]);
         assert_eq!(name.stat("capacity"), 3);
 
-        fails(&["resize", &name, "1", "--refuse"], 4, "more than 1 are in it");
+        fails(&["resize", &name, "1", "--no-wait"], 4, "more than 1 are in it");
         fails(&["resize", &name, "1", "--timeout", "20ms"], 4, "more than 1 are in it");
         assert_eq!(name.stat("capacity"), 3);
         let resize = Running::start(&["resize", &name, "1"]);
@@ -204,7 +204,7 @@ fn what_is_not_understood_is_told_with_exit_status_2() {
         &["work", &name],
         &["work", &name, "--jobs", "0", "--", "true"],
         &["resize", &name],
-        &["resize", &name, "5", "--wait", "--refuse"],
+        &["resize", &name, "5", "--wait", "--no-wait"],
         &["peek", &name, "--hex", "--json"],
     ] {
         let output = run(arguments);

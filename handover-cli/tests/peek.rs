@@ -31,7 +31,7 @@ fn bytes_that_are_no_text_are_shown_so_that_a_terminal_does_nothing_with_them() 
     let mut pushing = handover(&["push", &queue, "--null"]).stdin(Stdio::piped()).spawn().unwrap();
     pushing.stdin.take().unwrap().write_all(b"\x1b[2J\xff\n\0").unwrap();
     assert!(pushing.wait().unwrap().success());
-    assert_eq!(well(&["peek", &queue]), "\\u{1b}[2J\\xff\\n\n");
+    assert_eq!(well(&["peek", &queue]), "\\x1b[2J\\xff\\n\n");
     assert_eq!(
         well(&["peek", &queue, "--hex"]),
         "6 bytes\n00000000  1b 5b 32 4a ff 0a                                .[2J..\n"

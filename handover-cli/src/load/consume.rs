@@ -56,7 +56,7 @@ Ctrl-C and SIGTERM end it with the summary. Exit status 1 if a message was lost,
 
 Examples:
   handover consume lines
-  handover consume lines --count 1M --batch 32 --wait spin
+  handover consume lines --count 1M --batch 32 --waiting spin
   handover consume jobs --work 2ms --fail 5 --report 1s
   handover consume lines --duration 10s --json | jq '.lost, .doubled'";
 
@@ -289,7 +289,7 @@ fn work(time: Duration, interrupt: &Interrupt) -> bool {
 }
 
 fn open(wanted: &Consume) -> Result<(Kind, Source), Trouble> {
-    let (target, wait) = (&wanted.name, wanted.telling.wait.wait());
+    let (target, wait) = (&wanted.name, wanted.telling.waiting.wait());
     let kind = target.kind()?;
     let other = |option: &str, whose: &str| {
         Err(Trouble::Usage(format!("{option} is for {whose}, and {} is a {kind}; leave it out", target.shown())))

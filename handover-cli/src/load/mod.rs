@@ -29,7 +29,7 @@ pub(crate) struct Telling {
     report: Every,
     /// How it waits: without ever sleeping, sleeping after a while, or at once.
     #[arg(long, value_enum, default_value_t = Waiting::Balanced)]
-    wait: Waiting,
+    waiting: Waiting,
     /// The summary as a JSON object, for programs, and no reports before it. Times are in seconds.
     #[arg(long)]
     json: bool,

@@ -114,7 +114,7 @@ pub(crate) fn produce(wanted: &Produce) -> Result<(), Trouble> {
     let (kind, mut sink) = open(wanted)?;
     let producer = stamp::producer();
     let begun = clock::now();
-    let pace = Pace::begin(wanted.rate, begun, wanted.telling.wait);
+    let pace = Pace::begin(wanted.rate, begun, wanted.telling.waiting);
     let end = wanted.duration.map_or(u64::MAX, |time| begun.saturating_add(nanoseconds(time)));
     let ends = End { messages: wanted.count, time: wanted.duration };
     let mut report = Report::begin(wanted.telling.report, ends, wanted.telling.json, begun);
@@ -158,7 +158,9 @@ pub(crate) fn produce(wanted: &Produce) -> Result<(), Trouble> {
         Ok(())
     };
     let ended = run();
-    if is_gone(&ended) {
+    // What was refused at once needs no summary.
+    let is_refused = sent == 0 && matches!(ended, Err(Trouble::Handover(_)));
+    if is_gone(&ended) || is_refused {
         return ended;
     }
     if ended.is_ok() && wanted.close {
@@ -183,7 +185,7 @@ pub(super) fn nanoseconds(time: Duration) -> u64 {
 }
 
 fn open(wanted: &Produce) -> Result<(Kind, Sink), Trouble> {
-    let (target, wait) = (&wanted.name, wanted.telling.wait.wait());
+    let (target, wait) = (&wanted.name, wanted.telling.waiting.wait());
     let kind = match target.kind() {
         Err(Error::NotFound { .. }) if wanted.create => {
             match target.create(&handover::Options::new(1000).message_max(wanted.size)) {

@@ -129,7 +129,10 @@ pub(super) fn plainly(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() || character == '\\' {
+            if character.is_ascii_control() && !matches!(character, '\t' | '\r' | '\n') {
+                // As bytes that are no text.
+                text += &format!("\\x{:02x}", u32::from(character));
+            } else if character.is_control() || character == '\\' {
                 text.extend(character.escape_default());
             } else {
                 text.push(character);
@@ -148,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line_whatever_is_in_it() {
-        assert_eq!(plainly("größe\n\x1b[2J\\".as_bytes()), "größe\\n\\u{1b}[2J\\\\");
+        assert_eq!(plainly("größe\n\x1b[2J\\".as_bytes()), "größe\\n\\x1b[2J\\\\");
         assert_eq!(plainly(b"a\xff\xfeb"), "a\\xff\\xfeb");
     }
 
