@@ -72,6 +72,9 @@ fn the_demo_keeps_every_promise() {
     };
     assert_eq!(out.matches("SIGKILL for producer").count(), 2, "{out}");
     assert_eq!(out.matches("SIGKILL for consumer").count(), 2, "{out}");
+    for line in out.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
     assert_eq!(out.matches("/s  received").count(), out.matches("alive").count(), "one line for each half second");
     assert!(number("sent ") > 0, "{out}");
     assert_eq!(number("received "), number("sent ") + number("in flight "), "{out}");

@@ -20,7 +20,7 @@ use handover::{Error, Options, Queue};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use self::ledger::{CONSUMERS, KILLS, Ledger, Message, Order, PRODUCERS, State, WORKERS};
-use crate::numbers::grouped;
+use crate::numbers::{self, grouped};
 use crate::screen::Screen;
 use crate::system::clock;
 use crate::trouble::Trouble;
@@ -150,7 +150,7 @@ struct Shown {
 impl Demo {
     fn play(&mut self, time: Duration) -> Result<(), Trouble> {
         self.screen.line(&format!(
-            "{PRODUCERS} producers and {CONSUMERS} consumers, each a process of its own, on a queue of {} messages",
+            "{PRODUCERS} producers and {CONSUMERS} consumers, each a process, on a queue of {} messages",
             grouped(CAPACITY as u64)
         ))?;
         for (part, count) in [(Part::Producer, PRODUCERS), (Part::Consumer, CONSUMERS)] {
@@ -178,7 +178,7 @@ impl Demo {
         self.flow_until(self.begun.elapsed() + fifth / 4)?;
         self.queue.close();
         self.wait_for("the others to drain the closed queue and leave", |demo| demo.crew.iter().all(|w| !w.lives()))?;
-        self.screen.line("closed in full flight: producers were refused, consumers drained it and were told\n")?;
+        self.screen.line("closed in full flight: producers refused, consumers drained it and were told\n")?;
         self.settle_accounts(filled)
     }
 
@@ -303,13 +303,13 @@ impl Demo {
             lines.map(|line| line.through(kill).load(Acquire)).filter(|time| *time != 0).min()
         };
         self.wait_for("a message to get through after a kill", |demo| through(demo).is_some())?;
-        let held_up = through(self).unwrap_or(time).saturating_sub(time) / 1000;
+        let held_up = through(self).unwrap_or(time).saturating_sub(time);
         self.crew[victim].child.wait()?;
         let who = self.crew[victim].to_string();
         Ok(self.screen.line(&format!(
-            "{:5.1} s  SIGKILL for {who} {how}; the next message got through {} µs later",
+            "{:5.1} s  SIGKILL for {who} {how}\n         the next message got through {} later",
             self.begun.elapsed().as_secs_f64(),
-            grouped(held_up)
+            numbers::time(Duration::from_nanos(held_up))
         ))?)
     }
 

@@ -44,6 +44,11 @@ impl Manner {
         }
     }
 
+    /// How many letters stand on a line.
+    pub(crate) fn width(self) -> usize {
+        self.width.into()
+    }
+
     /// All panels, below each other.
     pub(crate) fn show(self, curves: &Curves) -> String {
         let capacities = curves.capacities();

@@ -17,9 +17,6 @@ use crate::plot::terminal::Manner;
 use crate::system::processors;
 use crate::trouble::Trouble;
 
-/// The widest line of sentences.
-const WIDTH: usize = 100;
-
 pub(super) fn print(tuned: &Tuned, wanted: &Tune, interrupted: bool) -> Result<(), Trouble> {
     let text = if wanted.json {
         format!("{:#}\n", json(tuned, wanted, interrupted))
@@ -89,12 +86,15 @@ fn text(tuned: &Tuned, wanted: &Tune, manner: Manner) -> String {
         Kind::Tasks => "a task queue",
     };
     let processors = counted(processors::count(), "processor");
-    let mut text = wrapped(&format!(
-        "{kind}, messages of {} bytes, {}, each a process of its own, on {processors}; {}.",
-        grouped(wanted.size as u64),
-        ends(case),
-        load_in_words(case)
-    ));
+    let mut text = wrapped(
+        manner,
+        &format!(
+            "{kind}, messages of {} bytes, {}, each a process of its own, on {processors}; {}.",
+            grouped(wanted.size as u64),
+            ends(case),
+            load_in_words(case)
+        ),
+    );
     text = text[..1].to_uppercase() + &text[1..];
     text += &format!("\n{}", manner.show(&curves(tuned)));
     text += &format!("\n{}", capacities(tuned));
@@ -106,7 +106,7 @@ fn text(tuned: &Tuned, wanted: &Tune, manner: Manner) -> String {
     }
     text += &waits(tuned);
     if let Some(placing) = &tuned.placing {
-        text += &recommendation(tuned, wanted, &placing.sentence());
+        text += &recommendation(tuned, wanted, &placing.sentence(), manner);
     }
     text
 }
@@ -141,13 +141,14 @@ fn capacities(tuned: &Tuned) -> String {
         let speed = tuned.speed.iter().find(|point| point.capacity == capacity);
         let load = tuned.load.iter().find(|point| point.capacity == capacity);
         let speed = speed.map_or_else(|| "      -".into(), |point| rate(&point.rate));
-        let mut line = format!("{:>10}   {speed:25}", grouped(capacity as u64));
+        let chosen = tuned.advice.as_ref().is_some_and(|advice| advice.capacity == capacity);
+        let mark = if chosen { '>' } else { ' ' };
+        let mut line = format!("{mark}{:>9}   {speed:25}", grouped(capacity as u64));
         if let Some(point) = load.filter(|point| !point.waited.is_empty()) {
             let waited = format!("{} %", three_digits(100.0 * point.waited.median()));
             line += &format!(" {waited:>12} {:>12} {:>12}", late(&point.delays, 0.99), late(&point.delays, 0.999));
         }
-        let chosen = tuned.advice.as_ref().is_some_and(|advice| advice.capacity == capacity);
-        text += &format!("{}{}\n", line.trim_end(), if chosen { "  <- recommended" } else { "" });
+        text += &format!("{}\n", line.trim_end());
     }
     text
 }
@@ -157,14 +158,15 @@ fn waits(tuned: &Tuned) -> String {
     if measured().next().is_none() {
         return String::new();
     }
-    let mut text = String::from(
-        "\nwaiting    million a second             processor time       median         99 %       99.9 %\n",
+    let mut text = format!(
+        "\n{:8}   {:25} {:>14} {:>7} {:>7} {:>8}\n",
+        "waiting", "million a second", "processor time", "median", "99 %", "99.9 %"
     );
     for figure in measured() {
         let busy = format!("{} each", nanoseconds(figure.processor_time.median()));
         let [median, most, nearly_all] = [0.5, 0.99, 0.999].map(|share| late(&figure.delays, share));
         text += &format!(
-            "{:8} {:25} {busy:>17} {median:>12} {most:>12} {nearly_all:>12}\n",
+            "{:8} {:25} {busy:>16} {median:>7} {most:>7} {nearly_all:>8}\n",
             figure.wait.to_string(),
             rate(&figure.rate)
         );
@@ -206,7 +208,7 @@ fn wait(tuned: &Tuned) -> (Wait, String) {
     advice::wait(&tuned.waits, &tuned.case, processors::count())
 }
 
-fn recommendation(tuned: &Tuned, wanted: &Tune, placing: &str) -> String {
+fn recommendation(tuned: &Tuned, wanted: &Tune, placing: &str, manner: Manner) -> String {
     let Some(advice) = &tuned.advice else { return String::new() };
     let (wait, why) = wait(tuned);
     let mut text = format!("\nRecommended: capacity {}, Wait::{wait}\n\n", grouped(advice.capacity as u64));
@@ -218,7 +220,7 @@ fn recommendation(tuned: &Tuned, wanted: &Tune, placing: &str) -> String {
         why,
         placing.to_owned(),
     ] {
-        text += &format!("{}\n", wrapped(&sentence));
+        text += &format!("{}\n", wrapped(manner, &sentence));
     }
     for line in [create(tuned, wanted), rust(tuned, wanted)].into_iter().flatten() {
         text += &format!("  {line}\n");
@@ -237,11 +239,11 @@ fn bytes(count: usize) -> String {
     }
 }
 
-/// In lines of at most [`WIDTH`].
-fn wrapped(text: &str) -> String {
+/// In lines as long as the terminal has them.
+fn wrapped(manner: Manner, text: &str) -> String {
     let (mut lines, mut line) = (String::new(), String::new());
     for word in text.split_whitespace() {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > manner.width() {
             lines += &format!("{line}\n");
             line.clear();
         }
