@@ -115,7 +115,7 @@ fn what_is_well_is_told_in_a_line() {
     let output = run(&["doctor", &name]);
     let told = text(&output.stdout);
     let line = told.lines().find(|line| line.contains(&*name)).unwrap();
-    assert!(line.starts_with("well   ") && line.ends_with("  queue, 0 of 1000"), "{told}");
+    assert!(line.starts_with("well   ") && line.ends_with("  queue, 0 of 1,000"), "{told}");
     assert!(told.contains("\nwell   a queue on trial  "), "{told}");
     assert!(!told.contains('\x1b'), "colours are for terminals");
 }

@@ -4,6 +4,7 @@ use handover::{Error, Kind, NamedSegment, Role, broadcast, reap, reap_at, remove
 use handover::{segment, segment_at};
 
 use super::check::Check;
+use crate::numbers::{counted, grouped};
 use crate::system::machine;
 use crate::target::Target;
 
@@ -143,20 +144,24 @@ impl Patient {
                 takers => format!("{} took nothing out for a second", listed(takers)),
             };
             all.push(
-                Check::wrong("full", &name, format!("full, with {} of {}, and {whose}", inside.held, inside.capacity))
-                    .meaning("Whoever puts more in waits.")
-                    .remedy(match (&inside.takers[..], self.segment.kind.as_ref()) {
-                        ([], Ok(Kind::Tasks)) => format!("handover work {quoted} -- COMMAND"),
-                        ([], _) => format!("handover pop {quoted} --follow"),
-                        _ => format!(
-                            "look what these processes do (handover stat {quoted}), or end them: others go on at once"
-                        ),
-                    }),
+                Check::wrong(
+                    "full",
+                    &name,
+                    format!("full, with {} of {}, and {whose}", number(inside.held), number(inside.capacity)),
+                )
+                .meaning("Whoever puts more in waits.")
+                .remedy(match (&inside.takers[..], self.segment.kind.as_ref()) {
+                    ([], Ok(Kind::Tasks)) => format!("handover work {quoted} -- COMMAND"),
+                    ([], _) => format!("handover pop {quoted} --follow"),
+                    _ => format!(
+                        "look what these processes do (handover stat {quoted}), or end them: others go on at once"
+                    ),
+                }),
             );
         }
         if inside.handed_back > 0 {
             all.push(
-                Check::note("handed-back", &name, format!("{} messages were handed back", inside.handed_back))
+                Check::note("handed-back", &name, counted(inside.handed_back, "message") + " handed back")
                     .meaning("Whoever held them died or let them go. They come first, and marked.")
                     .remedy(format!("handover peek {quoted}")),
             );
@@ -169,21 +174,24 @@ impl Patient {
         }
         if inside.dead_letters > 0 {
             all.push(
-                Check::wrong("dead-letters", &name, format!("{} tasks are dead letters", inside.dead_letters))
+                Check::wrong("dead-letters", &name, counted(inside.dead_letters, "dead letter"))
                     .meaning("They were tried as often as they may be, or came too late. They take room until somebody decides.")
                     .remedy(format!("handover letters {quoted}")),
             );
         }
         if inside.results > 0 {
             all.push(
-                Check::note("results", &name, format!("{} results were not collected", inside.results))
+                Check::note("results", &name, counted(inside.results, "result") + " not collected")
                     .meaning("They take room as long as whoever asked for them lives."),
             );
         }
         if all.is_empty() {
             let kind = self.segment.kind.as_ref().map_or("?".into(), ToString::to_string);
             let closed = if inside.closed { ", closed" } else { "" };
-            all.push(Check::well(name, format!("{kind}, {} of {}{closed}", inside.held, inside.capacity)));
+            all.push(Check::well(
+                name,
+                format!("{kind}, {} of {}{closed}", number(inside.held), number(inside.capacity)),
+            ));
         }
         all
     }
@@ -233,7 +241,7 @@ impl Patient {
         let name = self.target.shown();
         let quoted = quoted(&name);
         if self.segment.goes_with_last_user {
-            return Check::wrong("left-behind", name, format!("left behind, with {} in it", inside.held))
+            return Check::wrong("left-behind", name, format!("left behind, with {} in it", number(inside.held)))
                 .meaning("It was to go with its last user, and all who had it open were killed.")
                 .remedy(format!("handover doctor --fix {quoted}"));
         }
@@ -247,7 +255,7 @@ impl Patient {
             let check = Check::wrong(
                 "closed-and-forgotten",
                 name,
-                format!("closed, with {} in it, and nobody has it open", inside.held),
+                format!("closed, with {} in it, and nobody has it open", number(inside.held)),
             )
             .meaning("Nothing is lost as long as it stays, and nobody takes what is left.");
             return check.remedy(match self.segment.kind {
@@ -259,12 +267,16 @@ impl Patient {
         let found = if published || inside.held == 0 {
             "nobody has it open".to_owned()
         } else {
-            format!("nobody has it open, and {} are in it", inside.held)
+            format!("nobody has it open, and {} are in it", number(inside.held))
         };
         Check::note("unused", name, found)
             .meaning("It waits for its next user, or was forgotten.")
             .remedy(format!("handover rm {quoted}, if it was forgotten"))
     }
+}
+
+fn number(of: usize) -> String {
+    grouped(of as u64)
 }
 
 /// As a shell takes it for one word.
