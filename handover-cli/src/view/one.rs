@@ -110,7 +110,7 @@ fn of_tasks(facts: Facts, report: &tasks::Report) -> Facts {
             .with("number", worker.number)
             .with("pid", worker.pid)
             .with("alive", worker.alive)
-            .with("tasks", worker.leases.iter().map(|lease| lease.id.0).collect::<Vec<_>>())
+            .with("tasks", worker.leases.iter().map(|lease| lease.id.to_string()).collect::<Vec<_>>())
             .with("for_seconds", worker.leases.iter().map(|lease| lease.since.as_secs_f64()).collect::<Vec<_>>())
             .with("tries", worker.leases.iter().map(|lease| lease.tries).collect::<Vec<_>>())
     };
