@@ -1,15 +1,12 @@
-//! Being asked to end, by SIGINT or SIGTERM, or another signal.
+//! Being asked to end, by Ctrl-C or by another signal.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
-use signal_hook::flag;
-use signal_hook::iterator::Signals;
+use crate::system::signals::{self, Signal};
 
 /// The longest that a command waits for anything before it looks whether it was asked to end.
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
@@ -28,24 +25,16 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     /// From now on a first signal is only noted; a second one ends the process at once.
     pub(crate) fn listen() -> io::Result<Interrupt> {
-        Interrupt::listen_to(&[SIGINT, SIGTERM])
+        Interrupt::listen_to(signals::REQUESTS)
     }
 
     /// As `listen`, to these signals.
-    pub(crate) fn listen_to(signals: &[i32]) -> io::Result<Interrupt> {
+    pub(crate) fn listen_to(signals: &[Signal]) -> io::Result<Interrupt> {
         let interrupt = Interrupt { signal: Arc::default() };
-        for signal in signals {
-            // At once: what comes after the signal finds it noted.
-            flag::register_usize(*signal, Arc::clone(&interrupt.signal), *signal as usize)?;
-        }
-        let mut signals = Signals::new(signals)?;
-        // It ends with the process.
-        thread::Builder::new().name("signals".into()).spawn(move || {
-            let mut first = None;
-            for _ in &mut signals {
-                if first.get_or_insert_with(Instant::now).elapsed() > ONE_REQUEST {
-                    signal_hook::low_level::exit(STATUS);
-                }
+        let mut first = None;
+        signals::hear(signals, &interrupt.signal, move || {
+            if first.get_or_insert_with(Instant::now).elapsed() > ONE_REQUEST {
+                signals::end(STATUS);
             }
         })?;
         Ok(interrupt)
@@ -57,19 +46,11 @@ impl Interrupt {
 
     /// Whether it was Ctrl-C.
     pub(crate) fn by_ctrl_c(&self) -> bool {
-        self.signal.load(Relaxed) == SIGINT as usize
+        self.signal.load(Relaxed) == signals::CTRL_C
     }
 }
 
 /// From now on a signal ends the process at once: for what can be left off at any instruction.
 pub(crate) fn end_at_once() -> io::Result<()> {
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, STATUS, Arc::new(true.into()))?;
-    }
-    Ok(())
-}
-
-/// From now on what is too much for a file of this process fails, and does not end it (`ulimit -f`).
-pub(crate) fn bear_limits() -> io::Result<()> {
-    flag::register(SIGXFSZ, Arc::new(false.into())).map(drop)
+    signals::end_at_once(STATUS)
 }

@@ -26,9 +26,7 @@ mod view;
 mod watch;
 mod work;
 
-use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -147,24 +145,16 @@ enum Command {
     DemoProcess {
         role: demo::Part,
         number: usize,
-        /// The demo's own process: this one ends with it.
-        parent: i32,
+        #[command(flatten)]
+        parent: system::child::Parent,
     },
     /// A command that ends with whoever started it.
     #[command(hide = true, name = system::companion::BECOME)]
-    Become {
-        /// Who started it.
-        parent: i32,
-        /// The parent's descriptor to which it is written why it could not be.
-        refuses: i32,
-        program: PathBuf,
-        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-        command: Vec<OsString>,
-    },
+    Become(system::companion::Become),
 }
 
 fn main() -> ExitCode {
-    match interrupt::bear_limits().map_err(Trouble::from).and_then(|()| understood()?.map_or(Ok(()), run)) {
+    match system::signals::bear_limits().map_err(Trouble::from).and_then(|()| understood()?.map_or(Ok(()), run)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
             if !trouble.is_silent() {
@@ -233,10 +223,8 @@ fn run(command: Command) -> Result<(), Trouble> {
         Command::Bench(wanted) => bench::bench(&wanted),
         Command::Tune(wanted) => tune::tune(&wanted),
         Command::MeasureProcess(job) => measure::team::play(&job),
-        Command::DemoProcess { role, number, parent } => demo::play(role, number, parent),
-        Command::Become { parent, refuses, program, command } => {
-            Ok(system::companion::become_command(parent, refuses, &program, &command)?)
-        }
+        Command::DemoProcess { role, number, parent } => demo::play(role, number, &parent),
+        Command::Become(wanted) => Ok(wanted.run()?),
     }
 }
 

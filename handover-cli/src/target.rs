@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use handover::{Broadcast, Error, Kind, Peeked, Placement, Queue, Tasks, broadcast, tasks};
 
+use crate::system::paths::is_path;
+
 /// What `NAME` stands for. No name has a slash in it: so with one it is the path of a file.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
@@ -17,7 +19,7 @@ impl FromStr for Target {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Target, Infallible> {
-        Ok(if text.contains('/') { Target::File(text.into()) } else { Target::Name(text.into()) })
+        Ok(if is_path(text.as_bytes()) { Target::File(text.into()) } else { Target::Name(text.into()) })
     }
 }
 

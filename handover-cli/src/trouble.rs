@@ -7,6 +7,7 @@ use std::path::Path;
 use handover::{Error, PushError};
 
 use crate::numbers::grouped;
+use crate::system::room;
 
 /// What went wrong, as the terminal is told.
 #[derive(Debug)]
@@ -116,13 +117,8 @@ fn tell(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             )
         }
         Error::NoMemory { place, bytes } => {
-            // What has a name has it there.
             let folder = place.strip_prefix("file ").and_then(|path| Path::new(path).parent());
-            let shows = folder.unwrap_or(Path::new("/dev/shm")).display();
-            write!(
-                f,
-                "{place}: {bytes} bytes can't be reserved; make it smaller, or free some (df -h {shows} shows what is there, ulimit -f how large a file may be)"
-            )
+            write!(f, "{place}: {bytes} bytes can't be reserved; {}", room::how_to_have_more(folder))
         }
         other => write!(f, "{other}"),
     }
@@ -143,11 +139,5 @@ impl<T> From<PushError<T>> for Trouble {
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Trouble {
         Trouble::System(error)
-    }
-}
-
-impl From<rustix::io::Errno> for Trouble {
-    fn from(error: rustix::io::Errno) -> Trouble {
-        Trouble::System(error.into())
     }
 }

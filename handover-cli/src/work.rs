@@ -1,12 +1,9 @@
 //! `work`: a command for each task.
 
-use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -16,7 +13,9 @@ use handover::Error;
 use handover::tasks::{Lease, Worker};
 
 use crate::interrupt::{Interrupt, LOOK};
+use crate::system::child::Bond;
 use crate::system::companion::Companion;
+use crate::system::programs;
 use crate::target::Target;
 use crate::trouble::Trouble;
 use crate::units;
@@ -50,6 +49,7 @@ pub(crate) fn work(wanted: &Work) -> Result<(), Trouble> {
     // A command that isn't there must not cost any task a try.
     let program = find(&wanted.command[0])?;
     let interrupt = Interrupt::listen()?;
+    let _bond = Bond::tie()?;
     let leave = AtomicBool::new(false);
     let mut workers = Vec::new();
     for _ in 0..wanted.jobs {
@@ -135,28 +135,11 @@ fn run(program: &Path, command: &[OsString], lease: &Lease<'_, [u8]>) -> io::Res
         _ => drop(input),
     }
     let status = companion.wait()?;
-    Ok(if status.success() { Ok(()) } else { Err(ended(status)) })
-}
-
-fn ended(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("ended by signal {signal}"),
-        (None, None) => status.to_string(),
-    }
+    Ok(if status.success() { Ok(()) } else { Err(programs::ended(status)) })
 }
 
 /// The program that a command names.
 fn find(command: &OsString) -> Result<PathBuf, Trouble> {
-    let runs =
-        |path: &Path| path.metadata().is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0);
-    let named = Path::new(command);
-    let found = if command.as_encoded_bytes().contains(&b'/') {
-        Some(named.to_owned()).filter(|path| runs(path))
-    } else {
-        let folders = env::var_os("PATH").unwrap_or_default();
-        env::split_paths(&folders).map(|folder| folder.join(named)).find(|path| runs(path))
-    };
-    let missing = || Trouble::Failed(format!("there is no program {}; check its name", named.display()));
-    found.ok_or_else(missing)
+    let missing = || Trouble::Failed(format!("there is no program {}; check its name", command.display()));
+    programs::find(command).ok_or_else(missing)
 }

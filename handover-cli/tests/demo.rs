@@ -48,7 +48,7 @@ fn processes_of(demo: u32) -> usize {
     let of_this_demo = |process: &fs::DirEntry| {
         let command_line = fs::read(process.path().join("cmdline")).unwrap_or_default();
         let words: Vec<&[u8]> = command_line.split(|byte| *byte == 0).collect();
-        words.get(1) == Some(&b"demo-process".as_slice()) && words.get(4) == Some(&demo.to_string().as_bytes())
+        words.get(1) == Some(&b"demo-process".as_slice()) && words.get(5) == Some(&demo.to_string().as_bytes())
     };
     fs::read_dir("/proc").unwrap().flatten().filter(of_this_demo).count()
 }

@@ -6,7 +6,6 @@
 //! message, before it tells the queue that it is done: killed in between, it gets the bit set and the message
 //! delivered again, which has to be marked.
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
@@ -85,8 +84,8 @@ impl Ledger {
         Ledger { memory, most: words as u64 * 64 }
     }
 
-    pub(super) fn share(&self) -> Result<OwnedFd, handover::Error> {
-        self.memory.share()
+    pub(super) fn memory(&self) -> &SharedMemory {
+        &self.memory
     }
 
     pub(super) fn most(&self) -> u64 {
@@ -223,6 +222,7 @@ pub(super) fn add(word: &AtomicU64, more: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::child;
 
     #[test]
     fn every_message_has_a_bit_of_its_own() {
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_childs_ledger_is_the_parents() {
         let ledger = Ledger::new(1000).unwrap();
-        let other = Ledger::over(SharedMemory::from_fd(ledger.share().unwrap()).unwrap());
+        let other = Ledger::over(child::memory(ledger.memory().share().unwrap().into()).unwrap());
         assert_eq!(other.most(), ledger.most());
         other.came(&Message::new(3, 999));
         assert!(ledger.has(3, 999));

@@ -6,23 +6,22 @@
 mod ledger;
 mod worker;
 
-use std::env;
 use std::fmt;
-use std::process::{self, Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use handover::{Error, Options, Queue};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use self::ledger::{CONSUMERS, KILLS, Ledger, Message, Order, PRODUCERS, State, WORKERS};
 use crate::numbers::{self, grouped};
 use crate::screen::Screen;
-use crate::system::clock;
+use crate::system::child::{self, Handed};
+use crate::system::{clock, signals};
 use crate::trouble::Trouble;
 
 pub(crate) use self::worker::play;
@@ -75,12 +74,12 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(part: Part, number: usize, queue: &Queue<Message>, ledger: &Ledger) -> Result<Worker, Trouble> {
-        let child = Command::new(env::current_exe()?)
-            .args(["demo-process", &part.to_string(), &number.to_string(), &process::id().to_string()])
-            .stdin(Stdio::from(queue.share()?))
-            .stdout(Stdio::from(ledger.share()?))
-            .spawn()?;
+    fn start(part: Part, number: usize, handed: &[Handed]) -> Result<Worker, Trouble> {
+        let mut command = Command::new(child::this_program()?);
+        command.args(["demo-process", &part.to_string(), &number.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        child::hand_over(&mut command, handed);
+        let child = command.spawn()?;
         Ok(Worker { part, number, child, ended: None, killed: false })
     }
 
@@ -110,10 +109,9 @@ impl fmt::Display for Worker {
 
 /// Plays the demo. An error if a promise was broken.
 pub(crate) fn run(seconds: u64) -> Result<(), Trouble> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
-    }
+    let interrupted = Arc::default();
+    signals::note(signals::ENDINGS, &interrupted)?;
+    let _bond = child::Bond::tie()?;
     let queue = Options::new(CAPACITY).anonymous::<Message>()?;
     let ledger = Ledger::new(seconds * MOST_A_SECOND)?;
     let mut demo = Demo {
@@ -134,7 +132,7 @@ struct Demo {
     ledger: Ledger,
     crew: Vec<Worker>,
     screen: Screen,
-    interrupted: Arc<AtomicBool>,
+    interrupted: Arc<AtomicUsize>,
     begun: Instant,
     shown: Shown,
     kills: usize,
@@ -153,9 +151,10 @@ impl Demo {
             "{PRODUCERS} producers and {CONSUMERS} consumers, each a process, on a queue of {} messages",
             grouped(CAPACITY as u64)
         ))?;
+        let handed = [Handed::new(self.queue.share()?), Handed::new(self.ledger.memory().share()?)];
         for (part, count) in [(Part::Producer, PRODUCERS), (Part::Consumer, CONSUMERS)] {
             for number in 0..count {
-                self.crew.push(Worker::start(part, number, &self.queue, &self.ledger)?);
+                self.crew.push(Worker::start(part, number, &handed)?);
             }
         }
         self.begun = Instant::now();
@@ -209,7 +208,7 @@ impl Demo {
 
     /// What has to be seen to all the time: Ctrl-C, processes that end, the rates.
     fn look(&mut self) -> Result<(), Trouble> {
-        if self.interrupted.load(Relaxed) {
+        if self.interrupted.load(Relaxed) != 0 {
             return Err(Trouble::Interrupted("all processes were ended, and nothing is left behind"));
         }
         for worker in self.crew.iter_mut().filter(|worker| worker.lives()) {

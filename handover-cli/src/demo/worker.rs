@@ -1,36 +1,32 @@
 //! What a process of the demo does.
 
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::thread;
 use std::time::Duration;
 
-use handover::{Error, Queue, SharedMemory};
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use handover::{Error, Queue};
 
 use super::Part;
 use super::ledger::{KILLS, Ledger, Line, Message, Order, PRODUCERS, State, add};
-use crate::system::clock;
+use crate::system::child::{self, Parent};
+use crate::system::{clock, signals};
 use crate::trouble::Trouble;
 
 /// The longest that a consumer waits before it looks at its orders again.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Pushes, or receives, until the queue is closed.
-pub(crate) fn play(part: Part, number: usize, parent: i32) -> Result<(), Trouble> {
+pub(crate) fn play(part: Part, number: usize, parent: &Parent) -> Result<(), Trouble> {
     // Nobody would end us if the demo itself were killed.
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if getppid() != Pid::from_raw(parent) {
+    if !parent.end_with()? {
         return Ok(());
     }
     // Ctrl-C reaches every process of the terminal: the demo, which ends the others, sees to it.
-    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false)))?;
+    signals::leave_to_others(signals::KEYS)?;
 
-    // Both come without a name, as standard streams: nothing has to be cleaned up, whoever dies.
-    let queue = Queue::<Message>::from_fd(io::stdin())?;
-    let ledger = Ledger::over(SharedMemory::from_fd(io::stdout())?);
+    // Both come without a name: nothing has to be cleaned up, whoever dies.
+    let queue = child::queue::<Message>(parent.handed(0)?)?;
+    let ledger = Ledger::over(child::memory(parent.handed(1)?)?);
     match part {
         Part::Producer => produce(&queue, &ledger, number),
         Part::Consumer => consume(&queue, &ledger, number),

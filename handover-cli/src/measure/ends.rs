@@ -1,14 +1,12 @@
 //! The two ends of what is measured, of each kind, under one interface; and where they are got from.
 
-use std::fs::File;
-use std::os::fd::OwnedFd;
-
 use handover::broadcast::{self, Reader, Start, Writer};
 use handover::tasks::{self, Submitter, Worker};
 use handover::{Broadcast, Consumer, Error, Options, Owned, Producer, Queue, Shareable, Tasks};
 
 use super::case::Case;
 use super::load::Load;
+use crate::system::child::{self, Found, Shared};
 
 /// Where messages are put in.
 pub(crate) trait Entry {
@@ -33,8 +31,8 @@ pub(crate) trait Stage: Sized {
 
     fn make(case: &Case) -> Result<Self, Error>;
     /// For children; `None` if it is not between processes.
-    fn share(&self) -> Result<Option<OwnedFd>, Error>;
-    fn open(file: File) -> Result<Self, Error>;
+    fn share(&self) -> Result<Option<Shared>, Error>;
+    fn open(found: Found) -> Result<Self, Error>;
     fn entry(&self, case: &Case) -> Result<Self::Entry, Error>;
     fn exit(&self, case: &Case) -> Result<Self::Exit, Error>;
     /// However the endpoints are.
@@ -200,11 +198,11 @@ where
         Ok(OnHeap(options(case).threads::<T>()?))
     }
 
-    fn share(&self) -> Result<Option<OwnedFd>, Error> {
+    fn share(&self) -> Result<Option<Shared>, Error> {
         Ok(None)
     }
 
-    fn open(_file: File) -> Result<OnHeap<T>, Error> {
+    fn open(_found: Found) -> Result<OnHeap<T>, Error> {
         Err(Error::NotFound { place: "a queue on another process's heap".into() })
     }
 
@@ -229,12 +227,12 @@ impl<M: Load<Mould: Send, Pop: Send> + Shareable + ?Sized> Stage for Queue<M> {
         options(case).anonymous()
     }
 
-    fn share(&self) -> Result<Option<OwnedFd>, Error> {
+    fn share(&self) -> Result<Option<Shared>, Error> {
         Queue::share(self).map(Some)
     }
 
-    fn open(file: File) -> Result<Queue<M>, Error> {
-        Queue::from_fd(file)
+    fn open(found: Found) -> Result<Queue<M>, Error> {
+        child::queue(found)
     }
 
     fn entry(&self, case: &Case) -> Result<Self::Entry, Error> {
@@ -259,12 +257,12 @@ impl<M: Load<Mould: Send, Pop: Send> + Shareable + ?Sized> Stage for Broadcast<M
         placed!(broadcast::Options::new(case.capacity).message_max(case.size).readers(readers), case).anonymous()
     }
 
-    fn share(&self) -> Result<Option<OwnedFd>, Error> {
+    fn share(&self) -> Result<Option<Shared>, Error> {
         Broadcast::share(self).map(Some)
     }
 
-    fn open(file: File) -> Result<Broadcast<M>, Error> {
-        Broadcast::from_fd(file)
+    fn open(found: Found) -> Result<Broadcast<M>, Error> {
+        child::broadcast(found)
     }
 
     fn entry(&self, case: &Case) -> Result<Self::Entry, Error> {
@@ -294,12 +292,12 @@ impl<M: Load<Mould: Send, Pop: Send> + Shareable + ?Sized> Stage for Tasks<M> {
         placed!(options.members(case.endpoints().max(1) as u32).result_max(RESULT), case).anonymous()
     }
 
-    fn share(&self) -> Result<Option<OwnedFd>, Error> {
+    fn share(&self) -> Result<Option<Shared>, Error> {
         Tasks::share(self).map(Some)
     }
 
-    fn open(file: File) -> Result<Tasks<M>, Error> {
-        Tasks::from_fd(file)
+    fn open(found: Found) -> Result<Tasks<M>, Error> {
+        child::tasks(found)
     }
 
     fn entry(&self, case: &Case) -> Result<Self::Entry, Error> {

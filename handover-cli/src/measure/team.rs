@@ -1,17 +1,13 @@
 //! Runs a case: starts its endpoints, in threads or as processes, lets them work for a time, and adds up what they did.
 
-use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::process::{self, Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::process::{Child, Command, Stdio};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use handover::{Broadcast, Error, Queue, SharedMemory, Tasks};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use handover::{Broadcast, Error, Queue, Tasks};
 
 use super::board::Board;
 use super::case::{Between, Case, Kind, Layout};
@@ -20,8 +16,9 @@ use super::ends::{Entry, Exit, OnHeap, Stage};
 use super::load::{Line64, Line128, Line256, Line512, Line1024};
 use super::trip;
 use crate::interrupt::{Interrupt, LOOK};
-use crate::system::child::{self, Handed};
+use crate::system::child::{self, Bond, Found, Handed, Parent};
 use crate::system::clock::now;
+use crate::system::signals;
 use crate::trouble::Trouble;
 
 /// Endpoints that are not there by then never will be.
@@ -53,11 +50,9 @@ impl Run {
 /// What a child process is told, beside the case.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Job {
-    #[arg(long)]
-    parent: u32,
-    /// What it hands over: the board, then one or two segments.
-    #[arg(long, value_delimiter = ',')]
-    handed: Vec<i32>,
+    /// It hands over the board, then one or two segments.
+    #[command(flatten)]
+    parent: Parent,
     #[arg(long)]
     endpoint: usize,
     #[command(flatten)]
@@ -148,7 +143,7 @@ fn run_on<S: Stage + Sync>(case: &Case, time: Duration, interrupt: &Interrupt) -
         })?,
         Between::Processes => {
             let shared = stage.share()?.ok_or_else(|| Trouble::Failed("this kind is between threads only".into()))?;
-            let mut crew = Processes::new(vec![Handed::new(board.memory().share()?), Handed::new(shared)]);
+            let mut crew = Processes::new(vec![Handed::new(board.memory().share()?), Handed::new(shared)])?;
             for endpoint in 0..case.endpoints() {
                 crew.enlist(case, endpoint)?;
             }
@@ -258,25 +253,21 @@ impl Drop for Threads<'_, '_> {
 pub(super) struct Processes {
     handed: Vec<Handed>,
     children: Vec<Child>,
+    _bond: Bond,
 }
 
 impl Processes {
-    pub(super) fn new(handed: Vec<Handed>) -> Processes {
-        Processes { handed, children: Vec::new() }
+    pub(super) fn new(handed: Vec<Handed>) -> Result<Processes, Trouble> {
+        Ok(Processes { handed, children: Vec::new(), _bond: Bond::tie()? })
     }
 
     /// To be called by the main thread only: children end with the thread that started them.
     pub(super) fn enlist(&mut self, case: &Case, endpoint: usize) -> Result<(), Trouble> {
-        let numbers: Vec<String> = self.handed.iter().map(|handed| handed.number().to_string()).collect();
-        let child = Command::new(child::this_program())
-            .arg(NAME)
-            .args(["--parent", &process::id().to_string(), "--handed", &numbers.join(",")])
-            .args(["--endpoint", &endpoint.to_string()])
-            .args(case.arguments())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        self.children.push(child);
+        let mut command = Command::new(child::this_program()?);
+        command.arg(NAME).stdin(Stdio::null()).stdout(Stdio::piped());
+        child::hand_over(&mut command, &self.handed);
+        command.args(["--endpoint", &endpoint.to_string()]).args(case.arguments());
+        self.children.push(command.spawn()?);
         Ok(())
     }
 }
@@ -298,9 +289,13 @@ impl Crew for Processes {
         let mut efforts = Vec::with_capacity(self.children.len());
         for child in &mut self.children {
             let mut told = String::new();
-            child.stdout.take().expect("piped").read_to_string(&mut told)?;
+            if let Some(mut pipe) = child.stdout.take() {
+                pipe.read_to_string(&mut told)?;
+            }
             let status = child.wait()?;
-            let effort = Effort::from_json(&told).filter(|_| status.success());
+            // Who only answers has nothing to tell.
+            let effort = if told.is_empty() { Some(Effort::none()) } else { Effort::from_json(&told) };
+            let effort = effort.filter(|_| status.success());
             efforts
                 .push(effort.ok_or_else(|| Trouble::Ended(format!("a process that was measured ended ({status})")))?);
         }
@@ -321,29 +316,24 @@ impl Drop for Processes {
 /// What a child process does.
 pub(crate) fn play(job: &Job) -> Result<(), Trouble> {
     // Nobody would end us if the one that measures were killed.
-    if !child::end_with(job.parent)? {
+    if !job.parent.end_with()? {
         return Ok(());
     }
     // Ctrl-C reaches every process of the terminal: the one that measures, which ends the others, sees to it.
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    signals::leave_to_others(signals::REQUESTS)?;
+    let handed = |nth: usize| job.parent.handed(nth);
+    let board = Board::over(child::memory(handed(0)?)?);
+    if job.parent.count() > 2 {
+        return trip::answer_in_child(&job.case, handed(1)?, handed(2)?, &board);
     }
-    let handed = |nth: usize| -> Result<File, Trouble> {
-        let number = job.handed.get(nth).ok_or_else(|| Trouble::Usage("too little is handed over".into()))?;
-        Ok(child::handed_by(job.parent, *number)?)
-    };
-    let board = Board::over(SharedMemory::from_fd(handed(0)?)?);
-    let effort = match job.handed.len() {
-        2 => on_stage!(&job.case, play_on(handed(1)?, job, &board)),
-        _ => trip::answer_in_child(&job.case, handed(1)?, handed(2)?, &board),
-    }?;
+    let effort = on_stage!(&job.case, play_on(handed(1)?, job, &board))?;
     println!("{}", effort.to_json());
     Ok(())
 }
 
-fn play_on<S: Stage>(file: File, job: &Job, board: &Board) -> Result<Effort, Trouble> {
+fn play_on<S: Stage>(found: Found, job: &Job, board: &Board) -> Result<Effort, Trouble> {
     let (case, endpoint) = (&job.case, job.endpoint);
-    let stage = S::open(file)?;
+    let stage = S::open(found)?;
     let effort = if endpoint < case.producers {
         feed(stage.entry(case)?, case, endpoint, board)
     } else {

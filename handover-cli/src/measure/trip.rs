@@ -3,7 +3,6 @@
 //! Asked at once after each answer, whoever spins at all never sleeps. So what is parked is measured with a pause before
 //! each question, in which the other end falls asleep.
 
-use std::fs::File;
 use std::hint;
 use std::thread;
 use std::time::Duration;
@@ -14,10 +13,10 @@ use hdrhistogram::Histogram;
 
 use super::board::Board;
 use super::case::{Between, Case, Kind, Wait};
-use super::effort::{Effort, empty_histogram};
+use super::effort::empty_histogram;
 use super::ends::{Entry, Exit, OnHeap, Stage};
 use super::team::{Crew, Processes};
-use crate::system::child::Handed;
+use crate::system::child::{self, Found, Handed};
 use crate::system::clock::now;
 use crate::system::processors::pin_to;
 use crate::trouble::Trouble;
@@ -90,20 +89,20 @@ pub(crate) fn measure(case: &Case, time: Duration) -> Result<Histogram<u64>, Tro
 }
 
 /// What a child that answers does.
-pub(super) fn answer_in_child(case: &Case, there: File, back: File, board: &Board) -> Result<Effort, Trouble> {
+pub(super) fn answer_in_child(case: &Case, there: Found, back: Found, board: &Board) -> Result<(), Trouble> {
     match case.kind {
         Kind::Queue => answer_on::<Queue<Word>>(case, there, back, board),
         Kind::Broadcast => answer_on::<Broadcast<Word>>(case, there, back, board),
         Kind::Tasks => {
-            let worker = worker(&Tasks::from_fd(there)?, case)?;
+            let worker = worker(&child::tasks(there)?, case)?;
             board.arrive();
             answer(|| finish_one(&worker))
         }
     }?;
-    Ok(Effort::none())
+    Ok(())
 }
 
-fn answer_on<S: Stage>(case: &Case, there: File, back: File, board: &Board) -> Result<(), Error> {
+fn answer_on<S: Stage>(case: &Case, there: Found, back: Found, board: &Board) -> Result<(), Error> {
     let (there, back) = (S::open(there)?, S::open(back)?);
     let ends = (back.entry(case)?, there.exit(case)?);
     board.arrive();
@@ -202,7 +201,7 @@ fn hold(
         });
     }
     let board = Board::new(1)?;
-    let mut crew = Processes::new([Handed::new(board.memory().share()?)].into_iter().chain(segments).collect());
+    let mut crew = Processes::new([Handed::new(board.memory().share()?)].into_iter().chain(segments).collect())?;
     // By this thread, which stays; who asks is pinned, and forgotten.
     crew.enlist(case, 0)?;
     while board.ready() < 1 {

@@ -1,10 +1,10 @@
-//! What the command asks of the system beyond the standard library. Few things, each in a file that knows nothing else.
+//! What the command asks of the system beyond the standard library: few things, each in a file that knows nothing else, and
+//! each with the same name and surface for every system. Nothing else in the command names one.
 
-pub(crate) mod child;
-pub(crate) mod clock;
-pub(crate) mod companion;
-pub(crate) mod machine;
-pub(crate) mod processes;
-pub(crate) mod processors;
-pub(crate) mod signals;
-pub(crate) mod standard;
+#[cfg(unix)]
+mod unix;
+
+#[cfg(unix)]
+pub(crate) use unix::{
+    child, clock, companion, machine, paths, processes, processors, programs, room, signals, standard,
+};

@@ -8,10 +8,12 @@ use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{self, Child, ChildStdin, Command, ExitStatus};
 
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use clap::Args;
+
+use super::child::end_with;
 
 /// What this program is asked for, to become a command.
 pub(crate) const BECOME: &str = "become";
@@ -72,15 +74,30 @@ impl Companion {
     }
 }
 
-/// Becomes the command, which the kernel kills when that parent dies. Returns only if it can't, and has told the parent why.
-pub(crate) fn become_command(parent: i32, refuses: i32, program: &Path, command: &[OsString]) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if getppid() != Pid::from_raw(parent) {
-        return Ok(());
+/// What this program is told when it is to become a command.
+#[derive(Args, Debug)]
+pub(crate) struct Become {
+    /// Who started it.
+    parent: u32,
+    /// The parent's descriptor to which it is written why it could not be.
+    refuses: i32,
+    program: PathBuf,
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+impl Become {
+    /// Becomes the command, which the kernel kills when that parent dies. Returns only if it can't, and has told the parent
+    /// why.
+    pub(crate) fn run(&self) -> io::Result<()> {
+        let Become { parent, refuses, program, command } = self;
+        if !end_with(*parent)? {
+            return Ok(());
+        }
+        // Closed by becoming the command.
+        let mut refuses = File::options().write(true).open(format!("/proc/{parent}/fd/{refuses}"))?;
+        let (name, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let error = Command::new(program).arg0(name).args(arguments).exec();
+        write!(refuses, "{}", error.raw_os_error().unwrap_or_default())
     }
-    // Closed by becoming the command.
-    let mut refuses = File::options().write(true).open(format!("/proc/{parent}/fd/{refuses}"))?;
-    let (name, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let error = Command::new(program).arg0(name).args(arguments).exec();
-    write!(refuses, "{}", error.raw_os_error().unwrap_or_default())
 }

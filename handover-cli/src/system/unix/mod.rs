@@ -1,0 +1,13 @@
+//! Linux, and what is like it.
+
+pub(crate) mod child;
+pub(crate) mod clock;
+pub(crate) mod companion;
+pub(crate) mod machine;
+pub(crate) mod paths;
+pub(crate) mod processes;
+pub(crate) mod processors;
+pub(crate) mod programs;
+pub(crate) mod room;
+pub(crate) mod signals;
+pub(crate) mod standard;
