@@ -149,6 +149,7 @@ enum Command {
         parent: system::child::Parent,
     },
     /// A command that ends with whoever started it.
+    #[cfg(unix)]
     #[command(hide = true, name = system::companion::BECOME)]
     Become(system::companion::Become),
 }
@@ -224,6 +225,7 @@ fn run(command: Command) -> Result<(), Trouble> {
         Command::Tune(wanted) => tune::tune(&wanted),
         Command::MeasureProcess(job) => measure::team::play(&job),
         Command::DemoProcess { role, number, parent } => demo::play(role, number, &parent),
+        #[cfg(unix)]
         Command::Become(wanted) => Ok(wanted.run()?),
     }
 }

@@ -1,12 +1,15 @@
 //! `create`, `rm`, `close`, `resize`: what is done to a segment as a whole.
 
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use handover::{Error, Kind, Shrink, broadcast, tasks};
+use handover::{Broadcast, Error, Kind, Queue, Shrink, Tasks, broadcast, tasks};
 
-use crate::interrupt;
+use crate::interrupt::{self, Interrupt, LOOK};
+use crate::screen::Screen;
+use crate::system::lifetime;
 use crate::target::Target;
 use crate::trouble::Trouble;
 use crate::units;
@@ -20,8 +23,8 @@ pub(crate) struct Create {
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
     /// What to make.
-    #[arg(long, value_enum, default_value_t = Made::Queue)]
-    kind: Made,
+    #[arg(long, value_enum, default_value_t = Kinds::Queue)]
+    kind: Kinds,
     /// How many messages it holds at most; of a broadcast, how many it keeps for readers that lag: 500, 20k, 1M.
     #[arg(long, value_name = "N", default_value = "1000", value_parser = units::number::<usize>)]
     capacity: usize,
@@ -55,6 +58,9 @@ pub(crate) struct Create {
 }
 
 pub(crate) const CREATE_EXAMPLE: &str = "\
+What has a name stays until it is removed, or the machine is started anew; what has a file stays as files do. On Windows
+a name goes with the last who has it open: so there create stays too, and keeps it, until Ctrl-C or rm.
+
 Examples:
   handover create lines
   handover create prices --kind broadcast --capacity 8192 --message-size 64
@@ -63,7 +69,7 @@ Examples:
   handover create ./jobs.segment --kind tasks";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Made {
+enum Kinds {
     /// First in, first out; each message to one.
     Queue,
     /// One writer; each message to every reader.
@@ -81,8 +87,8 @@ enum Crowd {
 impl Create {
     /// What was asked for that this kind does not have.
     fn check(&self) -> Result<(), Trouble> {
-        let queue = self.kind == Made::Queue;
-        let tasks = self.kind == Made::Tasks;
+        let queue = self.kind == Kinds::Queue;
+        let tasks = self.kind == Kinds::Tasks;
         for (given, fits, option, whose) in [
             (self.producers.is_some(), queue, "--producers", "queues"),
             (self.consumers.is_some(), queue, "--consumers", "queues"),
@@ -105,22 +111,45 @@ impl Create {
 
 pub(crate) fn create(wanted: &Create) -> Result<(), Trouble> {
     wanted.check()?;
-    make(wanted).map_err(|error| match error {
-        // Of what is to be made, nothing but its folder can be missing.
-        Error::NotFound { place } => Trouble::Failed(format!("{place}: does not exist; make the folder first (mkdir)")),
-        other => other.into(),
-    })
-}
-
-fn make(wanted: &Create) -> Result<(), Error> {
     let target = match (&wanted.name, &wanted.file) {
         (Some(name), _) => name.clone(),
         (None, Some(file)) => Target::File(file.clone()),
         (None, None) => unreachable!("one of them is required"),
     };
+    let made = make(wanted, &target).map_err(|error| match error {
+        // Of what is to be made, nothing but its folder can be missing.
+        Error::NotFound { place } => Trouble::Failed(format!("{place}: does not exist; make the folder first (mkdir)")),
+        other => other.into(),
+    })?;
+    match &target {
+        Target::Name(name) if !lifetime::NAMES_STAY => keep(name, made),
+        _ => Ok(()),
+    }
+}
+
+/// Where a name goes with the last who has it open: is one of them, until asked to end or until it is removed.
+fn keep(name: &str, _made: Made) -> Result<(), Trouble> {
+    let interrupt = Interrupt::listen()?;
+    Screen::new().line(&format!(
+        "{name}: stays as long as this runs or anybody else has it open; Ctrl-C ends this, and handover rm {name} both"
+    ))?;
+    while !interrupt.asked() && !matches!(handover::kind(name), Err(Error::NotFound { .. })) {
+        thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+/// What was made, open.
+enum Made {
+    Queue { _open: Queue<[u8]> },
+    Broadcast { _open: Broadcast<[u8]> },
+    Tasks { _open: Tasks<[u8]> },
+}
+
+fn make(wanted: &Create, target: &Target) -> Result<Made, Error> {
     // The same for all kinds, whose settings are types of their own.
     macro_rules! made {
-        ($options:expr) => {{
+        ($made:ident, $options:expr) => {{
             let mut options = $options;
             if let Some(node) = wanted.numa {
                 options = options.numa_node(node);
@@ -128,15 +157,16 @@ fn make(wanted: &Create) -> Result<(), Error> {
             if wanted.huge {
                 options = options.huge_pages();
             }
-            match &target {
-                Target::Name(name) => options.create::<[u8]>(name).map(drop),
-                Target::File(path) => options.create_at::<[u8]>(path).map(drop),
-            }
+            let _open = match target {
+                Target::Name(name) => options.create(name),
+                Target::File(path) => options.create_at(path),
+            }?;
+            Ok(Made::$made { _open })
         }};
     }
     let capacity = wanted.capacity;
     match wanted.kind {
-        Made::Queue => {
+        Kinds::Queue => {
             let mut options = handover::Options::new(capacity).message_max(wanted.message_size).members(wanted.members);
             if let Some(most) = wanted.max_capacity {
                 options = options.max_capacity(most);
@@ -147,13 +177,13 @@ fn make(wanted: &Create) -> Result<(), Error> {
             if wanted.consumers == Some(Crowd::One) {
                 options = options.one_consumer();
             }
-            made!(options)
+            made!(Queue, options)
         }
-        Made::Broadcast => {
+        Kinds::Broadcast => {
             let options = broadcast::Options::new(capacity).message_max(wanted.message_size).readers(wanted.members);
-            made!(options)
+            made!(Broadcast, options)
         }
-        Made::Tasks => {
+        Kinds::Tasks => {
             let mut options =
                 tasks::Options::new().capacity(capacity).message_max(wanted.message_size).members(wanted.members);
             if let Some(most) = wanted.max_capacity {
@@ -165,7 +195,7 @@ fn make(wanted: &Create) -> Result<(), Error> {
             if let Some(lease) = wanted.lease {
                 options = options.lease(lease);
             }
-            made!(options)
+            made!(Tasks, options)
         }
     }
 }

@@ -76,6 +76,8 @@ pub(crate) struct Push {
 }
 
 pub(crate) const PUSH_EXAMPLE: &str = "\
+On Windows a carriage return before the end of a line belongs to that end; with --null and --binary every byte counts.
+
 Examples:
   handover push lines hello
   tail -f access.log | handover push lines

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, StdoutLock, Write};
 
+use crate::system::terminal::takes_sequences;
+
 /// Standard output.
 pub(crate) struct Screen {
     out: StdoutLock<'static>,
@@ -14,7 +16,7 @@ const CLEAR_LINE: &str = "\r\x1b[2K";
 
 impl Screen {
     pub(crate) fn new() -> Screen {
-        Screen { out: io::stdout().lock(), terminal: io::stdout().is_terminal(), passing: false }
+        Screen { out: io::stdout().lock(), terminal: io::stdout().is_terminal() && takes_sequences(), passing: false }
     }
 
     /// A line that stays.

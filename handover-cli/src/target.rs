@@ -61,10 +61,10 @@ impl Target {
     }
 
     /// Makes a queue of bytes.
-    pub(crate) fn create(&self, options: &handover::Options) -> Result<(), Error> {
+    pub(crate) fn create(&self, options: &handover::Options) -> Result<Queue<[u8]>, Error> {
         match self {
-            Target::Name(name) => options.create::<[u8]>(name).map(drop),
-            Target::File(path) => options.create_at::<[u8]>(path).map(drop),
+            Target::Name(name) => options.create(name),
+            Target::File(path) => options.create_at(path),
         }
     }
 

@@ -27,7 +27,7 @@ use crate::trouble::Trouble;
 pub(crate) use self::worker::play;
 
 pub(crate) const EXAMPLE: &str = "\
-Four producers and four consumers, each a process of its own, share one queue. Two of either are killed (SIGKILL): one
+Four producers and four consumers, each a process of its own, share one queue. Two of either are killed (SIGKILL; TerminateProcess on Windows): one
 producer in the midst of a push, one consumer with a message in its hands, and one of each wherever it happens to be.
 Nobody takes their place. The ledger at the end is kept outside of the queue: every message is accounted for.
 
@@ -78,7 +78,7 @@ impl Worker {
         let mut command = Command::new(child::this_program()?);
         command.args(["demo-process", &part.to_string(), &number.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        child::hand_over(&mut command, handed);
+        child::hand_over(&mut command, handed)?;
         let child = command.spawn()?;
         Ok(Worker { part, number, child, ended: None, killed: false })
     }
@@ -306,8 +306,9 @@ impl Demo {
         self.crew[victim].child.wait()?;
         let who = self.crew[victim].to_string();
         Ok(self.screen.line(&format!(
-            "{:5.1} s  SIGKILL for {who} {how}\n         the next message got through {} later",
+            "{:5.1} s  {} for {who} {how}\n         the next message got through {} later",
             self.begun.elapsed().as_secs_f64(),
+            child::KILL,
             numbers::time(Duration::from_nanos(held_up))
         ))?)
     }

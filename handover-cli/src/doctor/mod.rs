@@ -19,6 +19,7 @@ use self::queues::Patient;
 use crate::interrupt::{Interrupt, LOOK};
 use crate::screen::Screen;
 use crate::system::machine;
+use crate::system::terminal::takes_sequences;
 use crate::target::Target;
 use crate::trouble::Trouble;
 
@@ -167,7 +168,7 @@ pub(crate) struct Colours(bool);
 impl Colours {
     fn of_output() -> Colours {
         let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Colours(io::stdout().is_terminal() && !unwanted)
+        Colours(io::stdout().is_terminal() && takes_sequences() && !unwanted)
     }
 
     fn paint(&self, state: State, text: &str) -> String {

@@ -6,6 +6,7 @@ use handover::{segment, segment_at};
 use super::check::Check;
 use crate::numbers::{counted, grouped};
 use crate::system::machine;
+use crate::system::words::quoted;
 use crate::target::Target;
 
 /// A segment that is looked at.
@@ -216,22 +217,17 @@ impl Patient {
 
     fn check_mode(&self, all: &mut Vec<Check>) {
         let (name, mode) = (self.target.shown(), self.segment.mode);
-        let file = match &self.target {
-            Target::Name(name) => machine::file_of(name),
-            Target::File(path) => path.clone(),
-        };
-        let file = quoted(&file.display().to_string());
         if mode & 0o002 != 0 {
             all.push(
                 Check::wrong("anybody-may-write", name, format!("anybody may write it (mode {mode:04o})"))
                     .meaning("Every user of this machine can take messages, forge them, and end whoever has it open.")
-                    .remedy(format!("chmod o-w {file}")),
+                    .remedy(machine::how_to_keep_out('o', &self.target)),
             );
         } else if mode & 0o020 != 0 {
             all.push(
                 Check::note("group-may-write", name, format!("its group may write it (mode {mode:04o})"))
                     .meaning("Whoever is in that group is trusted with all of it.")
-                    .remedy(format!("chmod g-w {file}, if that was not meant")),
+                    .remedy(format!("{}, if that was not meant", machine::how_to_keep_out('g', &self.target))),
             );
         }
     }
@@ -277,15 +273,6 @@ impl Patient {
 
 fn number(of: usize) -> String {
     grouped(of as u64)
-}
-
-/// As a shell takes it for one word.
-fn quoted(word: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:,+@%".contains(character);
-    if !word.is_empty() && word.chars().all(plain) && !word.starts_with('-') {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Processes, for people.

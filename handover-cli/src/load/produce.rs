@@ -186,12 +186,15 @@ pub(super) fn nanoseconds(time: Duration) -> u64 {
 
 fn open(wanted: &Produce) -> Result<(Kind, Sink), Trouble> {
     let (target, wait) = (&wanted.name, wanted.telling.waiting.wait());
+    // Kept until it is opened below: it may go with its last user.
+    let made;
     let kind = match target.kind() {
         Err(Error::NotFound { .. }) if wanted.create => {
-            match target.create(&handover::Options::new(1000).message_max(wanted.size)) {
+            made = target.create(&handover::Options::new(1000).message_max(wanted.size));
+            match &made {
                 // Another was faster.
-                Ok(()) | Err(Error::AlreadyExists { .. }) => target.kind()?,
-                Err(error) => return Err(error.into()),
+                Ok(_) | Err(Error::AlreadyExists { .. }) => target.kind()?,
+                Err(_) => return Err(made.map(drop).expect_err("it is one").into()),
             }
         }
         kind => kind?,

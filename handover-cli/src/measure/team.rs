@@ -265,7 +265,7 @@ impl Processes {
     pub(super) fn enlist(&mut self, case: &Case, endpoint: usize) -> Result<(), Trouble> {
         let mut command = Command::new(child::this_program()?);
         command.arg(NAME).stdin(Stdio::null()).stdout(Stdio::piped());
-        child::hand_over(&mut command, &self.handed);
+        child::hand_over(&mut command, &self.handed)?;
         command.args(["--endpoint", &endpoint.to_string()]).args(case.arguments());
         self.children.push(command.spawn()?);
         Ok(())

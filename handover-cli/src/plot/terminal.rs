@@ -11,6 +11,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
 
 use super::curves::{Curves, Panel, capacity, mark};
+use crate::system::terminal::takes_sequences;
 
 const HEIGHT: u16 = 16;
 /// Where nothing says how wide it is.
@@ -31,7 +32,7 @@ pub(crate) struct Manner {
 
 impl Manner {
     pub(crate) fn of_standard_output() -> Manner {
-        let terminal = io::stdout().is_terminal();
+        let terminal = io::stdout().is_terminal() && takes_sequences();
         let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let term = env::var("TERM").unwrap_or_default();
         let told = if terminal { ratatui::crossterm::terminal::size().ok() } else { None };

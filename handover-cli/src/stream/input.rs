@@ -33,6 +33,9 @@ impl<R: Read> Input<R> {
         }
         if message.last() == Some(&end) {
             message.pop();
+            if end == b'\n' && standard::LINES_END_IN_TWO && message.last() == Some(&b'\r') {
+                message.pop();
+            }
         }
         Ok(true)
     }
@@ -99,7 +102,10 @@ mod tests {
     #[test]
     fn lines_are_messages_without_their_ends() {
         assert_eq!(all(b"", LINES), (messages(&[]), true));
-        assert_eq!(all(b"a\n\nb\0\r\n", LINES), (messages(&["a", "", "b\0\r"]), true));
+        assert_eq!(
+            all(b"a\n\nb\0\r\n", LINES),
+            (messages(&["a", "", if standard::LINES_END_IN_TWO { "b\0" } else { "b\0\r" }]), true)
+        );
         assert_eq!(all(b"a\nunended", LINES), (messages(&["a", "unended"]), true));
     }
 

@@ -23,6 +23,9 @@ pub(crate) fn this_program() -> io::Result<PathBuf> {
     Ok("/proc/self/exe".into())
 }
 
+/// What `Child::kill` does.
+pub(crate) const KILL: &str = "SIGKILL";
+
 /// As long as it is kept, children end with this process, if they call `end_with`.
 pub(crate) struct Bond;
 
@@ -52,9 +55,10 @@ impl Handed {
 }
 
 /// Adds to a command what a child of ours needs to find its parent, and what that hands over.
-pub(crate) fn hand_over(command: &mut Command, segments: &[Handed]) {
+pub(crate) fn hand_over(command: &mut Command, segments: &[Handed]) -> io::Result<()> {
     let numbers: Vec<String> = segments.iter().map(|segment| segment.0.as_raw_fd().to_string()).collect();
     command.args(["--parent", &process::id().to_string(), "--handed", &numbers.join(",")]);
+    Ok(())
 }
 
 /// What a child is told by `hand_over`.

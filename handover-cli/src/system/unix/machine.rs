@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::statvfs;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{MembarrierQuery, membarrier_query};
 
+use super::words::quoted;
 use crate::doctor::{Check, amount};
+use crate::target::Target;
 
 const FOLDER: &str = "/dev/shm";
 
@@ -18,9 +20,13 @@ pub(crate) const NEEDS: &str =
 
 const MIB: u64 = 1 << 20;
 
-/// The file of a segment that has a name, for whoever wants to do something to it as a file.
-pub(crate) fn file_of(name: &str) -> PathBuf {
-    Path::new(FOLDER).join(format!("handover.{name}"))
+/// What keeps the group of its owner, `g`, or all others, `o`, from writing to a segment.
+pub(crate) fn how_to_keep_out(whom: char, target: &Target) -> String {
+    let file = match target {
+        Target::Name(name) => Path::new(FOLDER).join(format!("handover.{name}")),
+        Target::File(path) => path.clone(),
+    };
+    format!("chmod {whom}-w {}", quoted(&file.display().to_string()))
 }
 
 /// Whether a file of that length can be tried to be made: where a limit forbids it, the system ends whoever tries.

@@ -2,23 +2,7 @@
 
 use std::fs;
 
-/// A process of this machine, if its number means the same one here: it may live in a container with numbers of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Process {
-    /// The name of its program, which may be cut short.
-    pub(crate) command: String,
-    pub(crate) state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Runs,
-    Sleeps,
-    /// By a signal or a debugger: it keeps what it holds.
-    Stopped,
-    /// Dead, and not yet collected by its parent.
-    Zombie,
-}
+pub(crate) use crate::system::process::{Process, State};
 
 pub(crate) fn process(pid: u32) -> Option<Process> {
     let line = fs::read(format!("/proc/{pid}/stat")).ok()?;

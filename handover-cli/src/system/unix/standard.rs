@@ -8,6 +8,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+/// Whether lines may end in a carriage return and a line feed: here that is part of the line.
+pub(crate) const LINES_END_IN_TWO: bool = false;
+
 /// What a pipe takes without blocking once it says that it takes anything.
 const PIECE: usize = 4096;
 

@@ -67,7 +67,7 @@ fn line(member: &Member, inside: &Inside, rate: Option<f64>, palette: Palette, w
         (true, Some(State::Runs)) => ("runs", palette.well()),
         (true, Some(State::Sleeps)) => ("sleeps", palette.quiet()),
         (true, Some(State::Stopped)) => ("stopped", palette.doubtful()),
-        (true, Some(State::Zombie) | None) => ("alive", palette.well()),
+        (true, Some(State::Zombie | State::Unknown) | None) => ("alive", palette.well()),
     };
     let command = process.map_or("-".into(), |process| process.command);
     let mut line = Line::from(vec![
