@@ -5,8 +5,9 @@ mod common;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use common::{Name, Running, eventually, fails, fed, handover, refused, run, shell, text, well};
-use rustix::process::Signal;
+#[cfg(unix)]
+use common::shell;
+use common::{ENDS, Name, Running, Signal, eventually, fails, fed, handover, refused, run, text, well};
 
 fn readers(name: &Name) -> usize {
     name.json()["readers"].as_array().unwrap().len()
@@ -79,7 +80,13 @@ fn a_subscriber_ends_in_time_or_when_asked() {
     fails(&["subscribe", &name, "--timeout", "100ms"], 4, "no message");
     let subscriber = Running::start(&["subscribe", &name]);
     eventually("it to be there", || readers(&name) == 1);
-    refused(&subscriber.end(Signal::TERM), 130, "interrupted");
+    refused(&subscriber.end(ENDS[1]), 130, "interrupted");
+}
+
+#[cfg(unix)]
+#[test]
+fn whoever_has_had_enough_ends_it_quietly() {
+    let name = Name::created(&["--kind", "broadcast"]);
     well(&["publish", &name, "1"]);
     let line = format!("handover subscribe {} --from oldest | head -1; echo ${{PIPESTATUS[*]}}", &*name);
     let output = shell(&line);

@@ -2,13 +2,12 @@
 
 mod common;
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use common::{ENDS, KILLED, Signal, processes_of, signal};
 
 fn handover(arguments: &[&str]) -> Command {
     let mut command = Command::new(common::folder().join("handover"));
@@ -38,24 +37,14 @@ fn start_demo() -> Child {
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "still waiting for {what}");
+        assert!(begun.elapsed() < Duration::from_secs(10) * common::SLOWER, "still waiting for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// The processes that the demo of that process id started.
-fn processes_of(demo: u32) -> usize {
-    let of_this_demo = |process: &fs::DirEntry| {
-        let command_line = fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let words: Vec<&[u8]> = command_line.split(|byte| *byte == 0).collect();
-        words.get(1) == Some(&b"demo-process".as_slice()) && words.get(5) == Some(&demo.to_string().as_bytes())
-    };
-    fs::read_dir("/proc").unwrap().flatten().filter(of_this_demo).count()
-}
-
-fn end_by(demo: &mut Child, signal: Signal) -> ExitStatus {
+fn end_by(demo: &mut Child, how: Signal) -> ExitStatus {
     assert_eq!(processes_of(demo.id()), 8);
-    kill_process(Pid::from_child(demo), signal).unwrap();
+    signal(demo, how);
     let status = demo.wait().unwrap();
     wait_for("its processes to end", || processes_of(demo.id()) == 0);
     status
@@ -70,8 +59,8 @@ fn the_demo_keeps_every_promise() {
         let line = out.lines().find_map(|line| line.trim_start().strip_prefix(what)).unwrap_or_else(|| panic!("{out}"));
         line.split_whitespace().next().unwrap().replace(',', "").parse().unwrap()
     };
-    assert_eq!(out.matches("SIGKILL for producer").count(), 2, "{out}");
-    assert_eq!(out.matches("SIGKILL for consumer").count(), 2, "{out}");
+    assert_eq!(out.matches(&format!("{} for producer", KILLED.1)).count(), 2, "{out}");
+    assert_eq!(out.matches(&format!("{} for consumer", KILLED.1)).count(), 2, "{out}");
     for line in out.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
@@ -93,13 +82,13 @@ fn an_interrupted_demo_ends_its_processes() {
 #[test]
 fn a_demo_that_is_asked_to_end_does_as_if_interrupted() {
     let mut demo = start_demo();
-    assert_eq!(end_by(&mut demo, Signal::TERM).code(), Some(130));
+    assert_eq!(end_by(&mut demo, ENDS[1]).code(), Some(130));
 }
 
 #[test]
 fn the_processes_of_a_killed_demo_end_with_it() {
     let mut demo = start_demo();
-    assert_eq!(end_by(&mut demo, Signal::KILL).code(), None);
+    assert_eq!(end_by(&mut demo, Signal::KILL).code(), KILLED.0);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! `doctor`: what is wrong is found, told, and put right where that is safe.
+#![cfg(unix)]
 
 mod common;
 
@@ -10,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::Signal;
 use common::{Name, Running, eventually, fails, fed, handover, refused, run, shell, text, well};
 use handover::broadcast::{Broadcast, Start};
 use handover::{Options, Queue};
-use rustix::process::Signal;
 use serde_json::Value;
 
 /// What `doctor` says with these arguments. Its exit status is right, whatever the machine is like.

@@ -1,4 +1,5 @@
 //! Reads and writes queues by docs/FORMAT.md alone, as a second implementation would.
+#![cfg(unix)]
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};

@@ -1,4 +1,5 @@
 //! `letters` and `cancel`: tasks that nobody works on any more, or shall not work on.
+#![cfg(unix)]
 
 mod common;
 

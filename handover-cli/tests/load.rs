@@ -1,11 +1,12 @@
 //! `produce` and `consume`: load that is measured, and accounts that add up.
+#![cfg(unix)]
 
 mod common;
 
 use std::time::Duration;
 
+use common::Signal;
 use common::{Name, Running, eventually, fails, fed, run, shell, signal, text, well};
-use rustix::process::Signal;
 use serde_json::Value;
 
 fn json(output: &[u8]) -> Value {

@@ -5,8 +5,7 @@ mod common;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use common::{Name, Running, eventually, fails, run, text, well};
-use rustix::process::Signal;
+use common::{Name, Running, Signal, eventually, fails, run, text, well};
 
 const COMMANDS: [&str; 13] =
     ["create", "push", "pop", "publish", "subscribe", "work", "ls", "stat", "top", "resize", "close", "rm", "doctor"];

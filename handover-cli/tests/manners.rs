@@ -1,5 +1,6 @@
 //! What holds for every command: help with examples, ends that are quiet where nobody reads and said once where nothing can be
 //! written, signals in the middle of whatever takes long, no colour where none is wanted, full disks.
+#![cfg(unix)]
 
 mod common;
 
@@ -8,8 +9,7 @@ use std::io::{self, Write};
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Name, Running, commands, eventually, fed, handover, refused, run, shell, signal, text, well};
-use rustix::process::Signal;
+use common::{Name, Running, Signal, commands, eventually, fed, handover, refused, run, shell, signal, text, well};
 
 #[test]
 fn the_help_of_every_command_has_examples_and_says_what_the_exit_status_means() {

@@ -5,7 +5,9 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-use common::{commands, fails, fed, run, shell, text, well};
+#[cfg(unix)]
+use common::shell;
+use common::{commands, run, text, well};
 
 #[test]
 fn each_shell_gets_a_script_that_knows_every_command_and_nothing_hidden() {
@@ -19,6 +21,7 @@ fn each_shell_gets_a_script_that_knows_every_command_and_nothing_hidden() {
     assert_eq!(run(&["completions", "tcsh"]).status.code(), Some(2));
 }
 
+#[cfg(unix)]
 #[test]
 fn bash_completes_commands_and_options() {
     let output = shell(
@@ -67,11 +70,12 @@ fn page_of(command: &str) -> std::process::Stdio {
     page.into()
 }
 
+#[cfg(unix)]
 #[test]
 fn a_page_is_printed_by_the_name_of_its_command() {
     assert!(well(&["man", "list"]).contains("handover\\-ls"), "{}", well(&["man", "list"]));
     assert!(well(&["man"]).contains(".SH SUBCOMMANDS"));
-    fails(&["man", "nonsense"], 2, "there is no command nonsense");
-    fails(&["man", "--all", "/dev/null/pages"], 1, "can't be written");
-    assert!(fed(&["man"], b"").status.success());
+    common::fails(&["man", "nonsense"], 2, "there is no command nonsense");
+    common::fails(&["man", "--all", "/dev/null/pages"], 1, "can't be written");
+    assert!(common::fed(&["man"], b"").status.success());
 }

@@ -1,4 +1,5 @@
 //! `bench` and `tune`, through the built command. What is measured is the machine's affair: no test says how fast it is.
+#![cfg(unix)]
 
 mod common;
 
@@ -7,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use rustix::process::Signal;
+use common::Signal;
 use serde_json::Value;
 
 use common::{Name, Running, eventually, fails, handover, run, shell, text, well};

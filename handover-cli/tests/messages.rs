@@ -6,8 +6,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{Name, Running, eventually, fails, fed, handover, refused, run, shell, text, well};
-use rustix::process::Signal;
+#[cfg(unix)]
+use common::shell;
+use common::{ENDS, Name, Running, Signal, eventually, fails, fed, handover, refused, run, text, well};
 
 #[test]
 fn a_message_comes_out_as_it_went_in() {
@@ -50,6 +51,7 @@ fn a_large_message_goes_through_a_pipe() {
     assert_eq!(well(&["pop", &name]), "first\n");
 }
 
+#[cfg(unix)]
 #[test]
 fn two_terminals_share_a_queue_and_nothing_is_lost_or_doubled() {
     let name = Name::created(&["--capacity", "16"]);
@@ -63,12 +65,14 @@ fn two_terminals_share_a_queue_and_nothing_is_lost_or_doubled() {
     assert_eq!(numbers, (0..1000).collect::<Vec<u32>>());
 }
 
+#[cfg(unix)]
 #[test]
 fn an_input_that_can_not_be_read_is_told() {
     let name = Name::created(&[]);
     refused(&shell(&format!("handover push {} < /", &*name)), 1, "standard input can't be read");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_full_queue_refuses_within_the_time() {
     let name = Name::created(&["--capacity", "3"]);
@@ -117,6 +121,7 @@ fn to_follow_ends_well_when_it_is_closed_and_a_number_does_not() {
     fails(&["pop", &name, "-n", "1"], 5, "closed");
 }
 
+#[cfg(unix)]
 #[test]
 fn whoever_has_had_enough_ends_it_quietly() {
     let name = Name::created(&["--capacity", "100"]);
@@ -128,6 +133,7 @@ fn whoever_has_had_enough_ends_it_quietly() {
     assert_eq!((text(&output.stdout), text(&output.stderr)), ("1\n2\n3\n0 0\n".into(), String::new()));
 }
 
+#[cfg(unix)]
 #[test]
 fn what_was_not_printed_was_not_taken() {
     let name = Name::created(&[]);
@@ -163,7 +169,7 @@ fn a_pop_stuck_in_a_full_pipe_is_interrupted_and_gives_its_message_back() {
 fn an_interrupted_command_ends_cleanly() {
     let name = Name::created(&["--capacity", "1"]);
     let attached = || name.json()["members"].as_array().is_some_and(|members| !members.is_empty());
-    for how in [Signal::INT, Signal::TERM] {
+    for how in ENDS {
         let pop = Running::start(&["pop", &name]);
         eventually("pop to attach", attached);
         refused(&pop.end(how), 130, "interrupted; what was printed is taken");
@@ -215,6 +221,7 @@ fn tasks_are_pushed_on_their_terms_and_popped() {
     assert_eq!(name.stat("done"), 3);
 }
 
+#[cfg(unix)]
 #[test]
 fn on_a_terminal_it_is_shown_how_far_a_long_file_is() {
     if !shell("command -v script").status.success() {

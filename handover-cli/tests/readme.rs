@@ -1,5 +1,6 @@
 //! What the documents say of the code is true: the README's programs are the examples, word for word, and run; the tests
 //! that GUARANTEES.md names exist; links lead somewhere.
+#![cfg(unix)]
 
 mod common;
 

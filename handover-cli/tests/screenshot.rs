@@ -1,4 +1,5 @@
 //! The program that draws the pictures of the documents.
+#![cfg(unix)]
 
 use std::fs;
 use std::path::PathBuf;

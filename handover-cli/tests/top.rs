@@ -1,4 +1,5 @@
 //! `top`, in a terminal made for the occasion, with its screen read back.
+#![cfg(unix)]
 
 mod common;
 #[path = "common/terminal.rs"]

@@ -2,17 +2,19 @@
 
 mod common;
 
+#[cfg(unix)]
 use std::fs;
 use std::io::Write;
-use std::process::{self, Stdio};
+#[cfg(unix)]
+use std::process;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
-use common::{Name, Running, eventually, fails, fed, run, text, well};
-use rustix::process::Signal;
+use common::{Name, Running, Signal, eventually, fed, run, text, well};
 use serde_json::Value;
 
 fn listed(name: &str) -> Option<Value> {
@@ -105,6 +107,7 @@ fn what_moves_is_listed_with_how_fast_it_does() {
     assert!(refused.status.code() == Some(2) && text(&refused.stderr).contains("at least 10ms"), "{refused:?}");
 }
 
+#[cfg(unix)]
 #[test]
 fn what_can_not_be_opened_is_listed_with_the_reason() {
     let name = Name::new();
@@ -113,9 +116,10 @@ fn what_can_not_be_opened_is_listed_with_the_reason() {
     assert!(line(&name)[7].contains("is not a Handover segment"), "{:?}", line(&name));
     let found = listed(&name).unwrap();
     assert!(found["kind"].is_null() && found["error"].as_str().unwrap().contains("is not a Handover segment"));
-    fails(&["stat", &name], 1, "is not a Handover segment");
+    common::fails(&["stat", &name], 1, "is not a Handover segment");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_task_in_work_is_told_with_who_works_on_it() {
     let name = Name::created(&["--kind", "tasks"]);

@@ -1,5 +1,6 @@
 //! Two builds of the command on the same segments, one of 32 bits and one of 64. The other one is in the folder that
 //! `HANDOVER_TEST_CHILDREN` names; `.ci/targets i686` runs this both ways round.
+#![cfg(unix)]
 
 mod common;
 

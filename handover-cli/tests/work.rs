@@ -1,4 +1,5 @@
 //! `work`: a command for each task, whatever becomes of either.
+#![cfg(unix)]
 
 mod common;
 
@@ -7,8 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process;
 
-use common::{Name, Running, eventually, fails, fed, run, text, well};
-use rustix::process::Signal;
+use common::{Name, Running, Signal, eventually, fails, fed, run, text, well};
 
 /// A folder of the test's own.
 struct Folder(PathBuf);

@@ -9,7 +9,16 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+#[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(unix, path = "unix.rs")]
+mod system;
+
+#[allow(unused_imports, reason = "as above")]
+pub use system::*;
+
+/// How much longer things may take than on a machine that is at home: these tests run under an emulation of Windows, too,
+/// where each system call is a message to another process.
+pub const SLOWER: u32 = if cfg!(windows) { 5 } else { 1 };
 
 /// The folder of the built command, or the one that `HANDOVER_TEST_CHILDREN` names: there it was built for another
 /// target, or is what starts one that this machine can't run by itself. `.ci/targets` fills such folders.
@@ -49,12 +58,6 @@ pub fn refused(output: &Output, status: i32, saying: &str) {
     assert!(said.starts_with("handover: ") && said.lines().count() == 1, "{said}");
 }
 
-/// What a shell makes of a line, with the built command in its path.
-pub fn shell(line: &str) -> Output {
-    let path = format!("{}:{}", folder().display(), env::var("PATH").unwrap());
-    Command::new("bash").args(["-c", line]).env("PATH", path).stdin(Stdio::null()).output().unwrap()
-}
-
 /// Runs with that on its standard input.
 pub fn fed(arguments: &[&str], input: &[u8]) -> Output {
     let mut child = handover(arguments).stdin(Stdio::piped()).spawn().unwrap();
@@ -78,15 +81,11 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-pub fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).unwrap();
-}
-
 #[track_caller]
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "still waiting for {what}");
+        assert!(begun.elapsed() < Duration::from_secs(20) * SLOWER, "still waiting for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
@@ -134,7 +133,7 @@ impl Name {
     /// A segment of that name, made by the command.
     pub fn created(options: &[&str]) -> Name {
         let name = Name::new();
-        well(&[&["create", &name.0][..], options].concat());
+        create(&[&["create", &name.0][..], options].concat());
         name
     }
 

@@ -1,0 +1,40 @@
+//! What tests do to processes, by signals; and a shell.
+
+use std::fs;
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, kill_process};
+
+pub use rustix::process::Signal;
+
+/// The ways to ask a process to end.
+pub const ENDS: [Signal; 2] = [Signal::INT, Signal::TERM];
+
+pub fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+/// Makes a segment that is there until it is removed.
+#[track_caller]
+pub fn create(arguments: &[&str]) {
+    super::well(arguments);
+}
+
+/// What a shell makes of a line, with the built command in its path.
+pub fn shell(line: &str) -> Output {
+    let path = format!("{}:{}", super::folder().display(), std::env::var("PATH").unwrap());
+    Command::new("bash").args(["-c", line]).env("PATH", path).stdin(Stdio::null()).output().unwrap()
+}
+
+/// How a killed process ended, and what that is called.
+pub const KILLED: (Option<i32>, &str) = (None, "SIGKILL");
+
+/// The processes that the demo of that process id started.
+pub fn processes_of(demo: u32) -> usize {
+    let of_this_demo = |process: &fs::DirEntry| {
+        let command_line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let words: Vec<&[u8]> = command_line.split(|byte| *byte == 0).collect();
+        words.get(1) == Some(&b"demo-process".as_slice()) && words.get(5) == Some(&demo.to_string().as_bytes())
+    };
+    fs::read_dir("/proc").unwrap().flatten().filter(of_this_demo).count()
+}
