@@ -1,12 +1,13 @@
 //! `produce` and `consume`: load that is measured, and accounts that add up.
-#![cfg(unix)]
 
 mod common;
 
 use std::time::Duration;
 
 use common::Signal;
-use common::{Name, Running, eventually, fails, fed, run, shell, signal, text, well};
+#[cfg(unix)]
+use common::shell;
+use common::{ENDS, Name, Running, eventually, fails, fed, run, signal, text, well};
 use serde_json::Value;
 
 fn json(output: &[u8]) -> Value {
@@ -88,6 +89,7 @@ fn it_is_reported_every_so_many_messages_and_drawn_at_the_end() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn two_producers_and_two_consumers_account_for_everything_together() {
     let name = Name::created(&["--capacity", "64"]);
@@ -240,7 +242,7 @@ fn a_slow_reader_of_a_broadcast_is_told_what_it_missed() {
 fn whoever_is_interrupted_tells_what_it_did() {
     let name = Name::created(&["--capacity", "10"]);
     let attached = || name.json()["members"].as_array().is_some_and(|members| !members.is_empty());
-    for how in [Signal::INT, Signal::TERM] {
+    for how in ENDS {
         for (arguments, kept) in [(&["produce", &*name][..], 10), (&["consume", &name, "--work", "1h"], 10)] {
             let running = Running::start(arguments);
             eventually("it to attach", attached);
@@ -269,6 +271,8 @@ fn the_end_of_the_time_is_the_end() {
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
 }
 
+// Where a name goes with its last user, what was made goes with the one that made it.
+#[cfg(unix)]
 #[test]
 fn a_queue_is_made_where_that_is_asked_for() {
     let name = Name::new();
@@ -319,6 +323,7 @@ fn what_can_not_be_meant_is_refused() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn whoever_has_read_enough_ends_it_quietly() {
     let name = Name::created(&["--capacity", "100000"]);
@@ -333,6 +338,7 @@ fn whoever_has_read_enough_ends_it_quietly() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn whoever_has_gone_is_noticed_though_there_is_nothing_to_tell() {
     let name = Name::created(&["--capacity", "1"]);
@@ -343,6 +349,7 @@ fn whoever_has_gone_is_noticed_though_there_is_nothing_to_tell() {
     assert_eq!((text(&output.stdout), text(&output.stderr)), ("0\n0\n".into(), String::new()));
 }
 
+#[cfg(unix)]
 #[test]
 fn on_a_terminal_reports_pass_in_place() {
     if !shell("command -v script").status.success() {

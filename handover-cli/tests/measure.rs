@@ -1,5 +1,4 @@
 //! `bench` and `tune`, through the built command. What is measured is the machine's affair: no test says how fast it is.
-#![cfg(unix)]
 
 mod common;
 
@@ -8,20 +7,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use common::Signal;
+#[cfg(unix)]
+use common::shell;
+use common::{ENDS, KILLED, Name, Running, Signal, eventually, fails, handover, processes_of, run, text, well};
 use serde_json::Value;
-
-use common::{Name, Running, eventually, fails, handover, run, shell, text, well};
-
-/// The processes that are measured for the command of that process id.
-fn processes_of(parent: u32) -> usize {
-    let of_this_one = |process: &fs::DirEntry| {
-        let command_line = fs::read(process.path().join("cmdline")).unwrap_or_default();
-        let words: Vec<&[u8]> = command_line.split(|byte| *byte == 0).collect();
-        words.get(1) == Some(&b"measure-process".as_slice()) && words.get(3) == Some(&parent.to_string().as_bytes())
-    };
-    fs::read_dir("/proc").unwrap().flatten().filter(of_this_one).count()
-}
 
 fn json(arguments: &[&str]) -> Value {
     serde_json::from_str(&well(arguments)).unwrap()
@@ -200,6 +189,7 @@ fn tune_shows_the_curve_and_gives_reasons() {
     assert!(told.lines().filter(|line| !code(line)).all(|line| line.chars().count() <= 110), "{told}");
 }
 
+#[cfg(unix)]
 #[test]
 fn on_a_terminal_there_are_colours_and_a_bar_and_no_colours_where_none_are_wanted() {
     let on_terminal = |before: &str| {
@@ -239,7 +229,7 @@ fn a_load_that_is_more_than_can_be_taken_is_said_to_be_so() {
 
 #[test]
 fn an_interrupted_bench_says_what_it_has_measured_and_ends_its_processes() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in ENDS {
         let mut bench = Running::start(&["bench", "--only", "processes,queue"]);
         let pid = bench.child().id();
         eventually("a process that is measured", || processes_of(pid) > 1);
@@ -260,7 +250,7 @@ fn an_interrupted_bench_says_what_it_has_measured_and_ends_its_processes() {
 
 #[test]
 fn an_interrupted_tune_says_what_it_has_measured_and_recommends_nothing() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in ENDS {
         let mut tune = Running::start(&["tune", "--json", "--rate", "1k"]);
         let pid = tune.child().id();
         eventually("a process that is measured", || processes_of(pid) > 1);
@@ -279,11 +269,12 @@ fn what_is_measured_ends_with_a_command_that_is_killed() {
         let mut command = Running::start(arguments);
         let pid = command.child().id();
         eventually("a process that is measured", || processes_of(pid) > 1);
-        assert_eq!(command.end(Signal::KILL).status.code(), None);
+        assert_eq!(command.end(Signal::KILL).status.code(), KILLED.0);
         eventually("its processes to end", || processes_of(pid) == 0);
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_killed_process_that_is_measured_is_told_and_nothing_hangs() {
     let mut bench = Running::start(&["bench", "--only", "processes,throughput"]);

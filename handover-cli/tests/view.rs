@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
 
-use common::{Name, Running, Signal, eventually, fed, run, text, well};
+use common::{Name, Running, Signal, eventually, run, text, well};
 use serde_json::Value;
 
 fn listed(name: &str) -> Option<Value> {
@@ -22,6 +22,7 @@ fn listed(name: &str) -> Option<Value> {
     all.into_iter().find(|segment| segment["name"] == name)
 }
 
+#[cfg(unix)]
 fn line(name: &str) -> Vec<String> {
     let all = well(&["ls"]);
     assert!(all.starts_with("NAME"), "{all}");
@@ -30,6 +31,7 @@ fn line(name: &str) -> Vec<String> {
 }
 
 /// Who lists it at the same time has it open meanwhile: so what is stale is seen to be so in the end.
+#[cfg(unix)]
 #[track_caller]
 fn line_ends(name: &str, expected: &[&str]) {
     eventually(&format!("{expected:?}"), || {
@@ -37,6 +39,7 @@ fn line_ends(name: &str, expected: &[&str]) {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn all_kinds_are_listed_with_their_depth() {
     let queue = Name::created(&["--capacity", "10"]);
@@ -44,7 +47,7 @@ fn all_kinds_are_listed_with_their_depth() {
     let tasks = Name::created(&["--kind", "tasks"]);
     let memory = Name::new();
     let _memory = handover::SharedMemory::create(&memory, 100).unwrap();
-    assert!(fed(&["push", &queue], b"1\n2\n3\n").status.success());
+    assert!(common::fed(&["push", &queue], b"1\n2\n3\n").status.success());
     well(&["push", &tasks, "1"]);
     line_ends(&queue, &["queue", "3", "10", "0", "0", "0", "stale"]);
     line_ends(&broadcast, &["broadcast", "0", "1,000", "0", "0", "0", "stale"]);
@@ -57,6 +60,7 @@ fn all_kinds_are_listed_with_their_depth() {
     line_ends(&queue, &["stale, closed"]);
 }
 
+#[cfg(unix)]
 #[test]
 fn who_uses_it_is_told_alive_or_dead() {
     let name = Name::created(&[]);

@@ -104,6 +104,8 @@ impl Running {
 
     pub fn end(mut self, how: Signal) -> Output {
         signal(self.child(), how);
+        // Not that its input ends first: not every system has noted the request when it has taken it.
+        let _held = self.child().stdin.take();
         self.output()
     }
 

@@ -29,12 +29,12 @@ pub fn shell(line: &str) -> Output {
 /// How a killed process ended, and what that is called.
 pub const KILLED: (Option<i32>, &str) = (None, "SIGKILL");
 
-/// The processes that the demo of that process id started.
-pub fn processes_of(demo: u32) -> usize {
-    let of_this_demo = |process: &fs::DirEntry| {
+/// The processes that the one of that process id started, to be parts of it.
+pub fn processes_of(parent: u32) -> usize {
+    let of_this_one = |process: &fs::DirEntry| {
         let command_line = fs::read(process.path().join("cmdline")).unwrap_or_default();
         let words: Vec<&[u8]> = command_line.split(|byte| *byte == 0).collect();
-        words.get(1) == Some(&b"demo-process".as_slice()) && words.get(5) == Some(&demo.to_string().as_bytes())
+        words.windows(2).any(|pair| pair == [b"--parent".as_slice(), parent.to_string().as_bytes()])
     };
-    fs::read_dir("/proc").unwrap().flatten().filter(of_this_demo).count()
+    fs::read_dir("/proc").unwrap().flatten().filter(of_this_one).count()
 }

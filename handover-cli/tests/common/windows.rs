@@ -60,8 +60,8 @@ pub fn create(arguments: &[&str]) {
 /// How a killed process ended, and what that is called.
 pub const KILLED: (Option<i32>, &str) = (Some(9), "TerminateProcess");
 
-/// The processes that the demo of that process id started.
-pub fn processes_of(demo: u32) -> usize {
+/// The processes that the one of that process id started.
+pub fn processes_of(parent: u32) -> usize {
     let mut all = winsafe::HPROCESSLIST::CreateToolhelp32Snapshot(winsafe::co::TH32CS::SNAPPROCESS, None).unwrap();
-    all.iter_processes().filter(|process| process.as_ref().unwrap().th32ParentProcessID == demo).count()
+    all.iter_processes().filter(|process| process.as_ref().unwrap().th32ParentProcessID == parent).count()
 }
