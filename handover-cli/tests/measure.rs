@@ -137,6 +137,8 @@ fn tune_without_a_load_finds_what_full_speed_needs() {
     assert!(!recommended["reasons"].as_array().unwrap().is_empty());
 }
 
+// Where a name goes with its last user, the command that makes it stays.
+#[cfg(unix)]
 #[test]
 fn what_tune_recommends_for_a_load_can_be_made_as_it_says() {
     for (kind, more) in [("queue", &[][..]), ("queue", &["--producers", "2"]), ("broadcast", &[]), ("tasks", &[])] {
