@@ -728,3 +728,29 @@ fn of_a_batch_whose_iterator_panics_what_was_written_is_published() {
         assert_eq!((got.number, got.message.number()), (number, number));
     }
 }
+
+#[test]
+fn a_reader_that_is_listed_has_all_that_is_published_from_then_on() {
+    for _ in 0..300 {
+        let ring = Options::new(64).anonymous::<u64>().expect("made");
+        let mut writer = ring.writer().expect("the only one");
+        thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let mut reader = ring.reader(Start::Oldest).expect("room");
+                // What is too late to be read is told, and counts.
+                match reader.next() {
+                    Ok(first) => first.number,
+                    Err(Error::Missed { .. }) => 0,
+                    Err(error) => panic!("{error}"),
+                }
+            });
+            while ring.report().readers.is_empty() {
+                std::hint::spin_loop();
+            }
+            for number in 0..200 {
+                writer.publish(number).expect("open");
+            }
+            assert_eq!(reading.join().expect("no panic"), 0);
+        });
+    }
+}

@@ -284,7 +284,11 @@ fn report(core: &Core) -> Report {
     let published = core.fan.published();
     let reader = |member: &crate::roster::Member| {
         let standing = core.fan.standing(member.number);
-        ReaderReport {
+        if member.alive && standing.gate == Gate::Gone {
+            // It has its place and has not said yet where it begins: what is published now may come before that.
+            return None;
+        }
+        Some(ReaderReport {
             number: member.number,
             pid: member.pid,
             alive: member.alive,
@@ -293,7 +297,7 @@ fn report(core: &Core) -> Report {
             lag: published.saturating_sub(standing.position),
             read: standing.read,
             missed: standing.missed,
-        }
+        })
     };
     Report {
         capacity: core.measures.capacity as usize,
@@ -301,7 +305,7 @@ fn report(core: &Core) -> Report {
         published,
         closed: core.fan.is_closed(),
         writer: members.iter().find(|member| member.role == Role::Producer).map(|member| (member.pid, member.alive)),
-        readers: members.iter().filter(|member| member.role == Role::Consumer).map(reader).collect(),
+        readers: members.iter().filter(|member| member.role == Role::Consumer).filter_map(reader).collect(),
         deaths: core.roster.counts().deaths,
     }
 }
