@@ -31,8 +31,9 @@ macro_rules! ways_to_make {
             self
         }
 
-        /// Asks for huge pages, on which the processor finds its way about faster where memory is large. It is a wish: the system gives as many as it has, or none, and [`placement`](crate::placement) tells how many. Its
-        /// length is rounded up to whole ones, and to gather them takes time.
+        /// Asks for huge pages, on which the processor finds its way about faster where memory is large. It is a wish: the
+        /// system gives as many as it has, or none, and [`placement`](crate::placement) tells how many. Its length is rounded
+        /// up to whole ones, and to gather them takes time.
         pub fn huge_pages(mut self) -> Options {
             self.making.huge_pages = true;
             self
@@ -109,4 +110,22 @@ macro_rules! ways_to_open {
     };
 }
 
-pub(crate) use {ways_to_make, ways_to_open};
+/// How it is looked at by one who does not open it: by name and by path, with whatever `$look` makes of the segment.
+macro_rules! ways_to_look {
+    (
+        $(#[$about:meta])*
+        $name:ident, $name_at:ident($($argument:ident: $type:ty)?) -> $told:ty: $look:path
+    ) => {
+        $(#[$about])*
+        pub fn $name(name: &str $(, $argument: $type)?) -> Result<$told, Error> {
+            $look(Segment::look(&Place::Named(name.into()))? $(, $argument)?)
+        }
+
+        #[doc = concat!("As [`", stringify!($name), "`], of the one in that file.")]
+        pub fn $name_at(path: impl AsRef<Path> $(, $argument: $type)?) -> Result<$told, Error> {
+            $look(Segment::look(&Place::Path(path.as_ref().into()))? $(, $argument)?)
+        }
+    };
+}
+
+pub(crate) use {ways_to_look, ways_to_make, ways_to_open};

@@ -23,7 +23,7 @@ pub use writer::{Loan, Patience, Writer};
 use self::core::{Core, Measures};
 use crate::error::Error;
 use crate::message::{self, Shareable};
-use crate::places::ways_to_open;
+use crate::places::{ways_to_look, ways_to_open};
 use crate::ring::fan::Gate;
 use crate::roster::Role;
 use crate::segment::{Place, Segment};
@@ -239,14 +239,9 @@ pub struct ReaderReport {
     pub missed: u64,
 }
 
-/// What can be told of the broadcast of that name, whatever its messages' type.
-pub fn inspect(name: &str) -> Result<Report, Error> {
-    inspected(Segment::look(&Place::Named(name.into()))?)
-}
-
-/// What can be told of the broadcast in that file, whatever its messages' type.
-pub fn inspect_at(path: impl AsRef<Path>) -> Result<Report, Error> {
-    inspected(Segment::look(&Place::Path(path.as_ref().into()))?)
+ways_to_look! {
+    /// What can be told of the broadcast of that name, whatever its messages' type.
+    inspect, inspect_at() -> Report: inspected
 }
 
 fn inspected(segment: Segment) -> Result<Report, Error> {

@@ -5,21 +5,16 @@ use std::path::Path;
 use super::core::{Core, Measures};
 use crate::error::Error;
 use crate::peek::{Looker, Peeked};
+use crate::places::ways_to_look;
 use crate::segment::{Place, Segment};
 
-/// The newest messages that the broadcast of that name keeps, at most so many, the oldest of them first. It takes the
-/// permission to read, and no other.
-pub fn peek(name: &str, most: usize) -> Result<Vec<Peeked>, Error> {
-    peek_in(&Place::Named(name.into()), most)
+ways_to_look! {
+    /// The newest messages that the broadcast of that name keeps, at most so many, the oldest of them first. It takes the
+    /// permission to read, and no other.
+    peek, peek_at(most: usize) -> Vec<Peeked>: seen
 }
 
-/// As [`peek`], in that file.
-pub fn peek_at(path: impl AsRef<Path>, most: usize) -> Result<Vec<Peeked>, Error> {
-    peek_in(&Place::Path(path.as_ref().into()), most)
-}
-
-fn peek_in(place: &Place, most: usize) -> Result<Vec<Peeked>, Error> {
-    let segment = Segment::look(place)?;
+fn seen(segment: Segment, most: usize) -> Result<Vec<Peeked>, Error> {
     let measures = Measures::of(&segment)?;
     let looker = Looker::new(segment.header(), measures.size);
     let core = Core::new(segment, measures);

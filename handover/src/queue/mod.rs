@@ -25,7 +25,7 @@ use self::core::{Core, Measures};
 use crate::blocking::Shrink;
 use crate::error::Error;
 use crate::message::{self, Message, Shareable};
-use crate::places::ways_to_open;
+use crate::places::{ways_to_look, ways_to_open};
 use crate::roster::{Counters, Counts, Member, Role};
 use crate::segment::{Place, Segment};
 
@@ -211,14 +211,9 @@ pub struct Report {
     pub members: Vec<Member>,
 }
 
-/// What can be told of the queue of that name, whatever its messages' type.
-pub fn inspect(name: &str) -> Result<Report, Error> {
-    report(Segment::look(&Place::Named(name.into()))?)
-}
-
-/// What can be told of the queue in that file, whatever its messages' type.
-pub fn inspect_at(path: impl AsRef<Path>) -> Result<Report, Error> {
-    report(Segment::look(&Place::Path(path.as_ref().into()))?)
+ways_to_look! {
+    /// What can be told of the queue of that name, whatever its messages' type.
+    inspect, inspect_at() -> Report: report
 }
 
 fn report(segment: Segment) -> Result<Report, Error> {

@@ -5,41 +5,37 @@ use std::path::Path;
 use super::core::{Core, Measures, Ring};
 use crate::error::Error;
 use crate::peek::{Looker, Peeked};
+use crate::places::ways_to_look;
 use crate::segment::{Place, Segment};
 
-/// The messages that wait in the queue of that name, at most so many, in the order in which they will be handed out. They
-/// stay where they are, and nobody notices; others may take them meanwhile. It takes the permission to read, and no other.
-///
-/// What is being written, or is in a consumer's hands, is not seen.
-///
-/// ```
-/// use handover::{Options, peek};
-///
-/// # let name = format!("doc-peek-{}", std::process::id());
-/// let lines = Options::new(8).create::<[u8]>(&name)?;
-/// lines.producer()?.push(b"hello")?;
-/// assert_eq!(peek(&name, 10)?[0].bytes, b"hello");
-/// assert_eq!(lines.len(), 1);
-/// handover::remove(&name)?;
-/// # Ok::<(), handover::Error>(())
-/// ```
-pub fn peek(name: &str, most: usize) -> Result<Vec<Peeked>, Error> {
-    peek_in(&Place::Named(name.into()), most)
+ways_to_look! {
+    /// The messages that wait in the queue of that name, at most so many, in the order in which they will be handed out.
+    /// They stay where they are, and nobody notices; others may take them meanwhile. It takes the permission to read, and
+    /// no other.
+    ///
+    /// What is being written, or is in a consumer's hands, is not seen.
+    ///
+    /// ```
+    /// use handover::{Options, peek};
+    ///
+    /// # let name = format!("doc-peek-{}", std::process::id());
+    /// let lines = Options::new(8).create::<[u8]>(&name)?;
+    /// lines.producer()?.push(b"hello")?;
+    /// assert_eq!(peek(&name, 10)?[0].bytes, b"hello");
+    /// assert_eq!(lines.len(), 1);
+    /// handover::remove(&name)?;
+    /// # Ok::<(), handover::Error>(())
+    /// ```
+    peek, peek_at(most: usize) -> Vec<Peeked>: seen
 }
 
-/// As [`peek`], in that file.
-pub fn peek_at(path: impl AsRef<Path>, most: usize) -> Result<Vec<Peeked>, Error> {
-    peek_in(&Place::Path(path.as_ref().into()), most)
-}
-
-/// In a mapping of its own, also where this process uses the queue: so what it reads while others write plainly is, like
-/// what another process would read, no memory of theirs.
-fn peek_in(place: &Place, most: usize) -> Result<Vec<Peeked>, Error> {
-    let segment = Segment::look(place)?;
+/// The segment was mapped for this look alone, also where this process uses the queue: so what is read while others write
+/// plainly is, like what another process would read, no memory of theirs.
+fn seen(segment: Segment, most: usize) -> Result<Vec<Peeked>, Error> {
     let measures = Measures::of(&segment)?;
     let looker = Looker::new(segment.header(), measures.size);
     let core = Core::in_segment(segment, measures);
-    // SAFETY: the ring's slots are so long, and the mapping is this function's.
+    // SAFETY: the ring's slots are so long, and nobody else has this mapping.
     let look = &mut |slot| unsafe { looker.copy(slot) };
     let seen = match &core.ring {
         Ring::Many(many) => many.peek(most, look),

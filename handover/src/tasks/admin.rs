@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::gate::{Limit, Rhythm, Wait};
 use crate::message::Shareable;
 use crate::os;
+use crate::places::ways_to_look;
 use crate::ring::Owner;
 use crate::roster::Role;
 use crate::segment::{Place, Segment};
@@ -132,14 +133,9 @@ pub struct DeadLetter<T> {
     pub failed: Duration,
 }
 
-/// What can be told of the task queue of that name, whatever its tasks' type.
-pub fn inspect(name: &str) -> Result<Report, Error> {
-    inspected(Segment::look(&Place::Named(name.into()))?)
-}
-
-/// What can be told of the task queue in that file, whatever its tasks' type.
-pub fn inspect_at(path: impl AsRef<Path>) -> Result<Report, Error> {
-    inspected(Segment::look(&Place::Path(path.as_ref().into()))?)
+ways_to_look! {
+    /// What can be told of the task queue of that name, whatever its tasks' type.
+    inspect, inspect_at() -> Report: inspected
 }
 
 fn inspected(segment: Segment) -> Result<Report, Error> {

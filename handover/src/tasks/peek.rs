@@ -13,6 +13,7 @@ use super::hand::terms;
 use crate::error::Error;
 use crate::os;
 use crate::peek::Looker;
+use crate::places::ways_to_look;
 use crate::segment::{Place, Segment};
 
 /// A task that waits, as it was seen.
@@ -35,20 +36,14 @@ pub struct Peeked {
     pub bytes: Vec<u8>,
 }
 
-/// The tasks that wait in the task queue of that name, at most so many, about in the order in which they will be taken:
-/// those that are ready, by priority, then those that wait for their time. They stay where they are. It takes the
-/// permission to read, and no other.
-pub fn peek(name: &str, most: usize) -> Result<Vec<Peeked>, Error> {
-    peek_in(&Place::Named(name.into()), most)
+ways_to_look! {
+    /// The tasks that wait in the task queue of that name, at most so many, about in the order in which they will be
+    /// taken: those that are ready, by priority, then those that wait for their time. They stay where they are. It takes
+    /// the permission to read, and no other.
+    peek, peek_at(most: usize) -> Vec<Peeked>: seen
 }
 
-/// As [`peek`], in that file.
-pub fn peek_at(path: impl AsRef<Path>, most: usize) -> Result<Vec<Peeked>, Error> {
-    peek_in(&Place::Path(path.as_ref().into()), most)
-}
-
-fn peek_in(place: &Place, most: usize) -> Result<Vec<Peeked>, Error> {
-    let segment = Segment::look(place)?;
+fn seen(segment: Segment, most: usize) -> Result<Vec<Peeked>, Error> {
     let measures = Measures::of(&segment)?;
     let looker = Looker::new(segment.header(), measures.size);
     let core = Core::new(segment, measures);

@@ -188,18 +188,36 @@ fn a_task_that_changes_while_it_is_taken_keeps_its_hint() {
     });
 }
 
-#[test]
-fn deadlines_that_pass_while_tasks_are_taken_lose_none() {
-    let tasks = Options::new().capacity(64).anonymous::<u64>().expect("made");
+/// Does `work` while another looks at what is due all the time, until that is told to stop or `work` is done.
+fn beside_one_that_looks_at_alarms(tasks: &Tasks<u64>, work: impl FnOnce(&AtomicBool)) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             let looker = tasks.submitter().expect("room");
             while !stop.load(Relaxed) {
-                tasks.core.control().alarms.0.next.store(0, SeqCst);
+                // As if something were always due.
+                tasks.core.control().alarms.0.next.fetch_min(1, SeqCst);
                 looker.member.hand().ring_alarms();
             }
         });
+        let _stops = Stops(&stop);
+        work(&stop);
+    });
+}
+
+/// Also when a test fails, which would else wait for the other thread.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+#[test]
+fn deadlines_that_pass_while_tasks_are_taken_lose_none() {
+    let tasks = Options::new().capacity(64).anonymous::<u64>().expect("made");
+    beside_one_that_looks_at_alarms(&tasks, |_| {
         let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(1) {
@@ -217,7 +235,6 @@ fn deadlines_that_pass_while_tasks_are_taken_lose_none() {
             let report = tasks.report();
             assert_eq!((report.waiting.iter().sum::<usize>(), report.dead_letters), (0, 0));
         }
-        stop.store(true, Relaxed);
     });
 }
 
@@ -412,16 +429,7 @@ fn a_deadline_holds_though_whoever_let_the_task_wait_died_before_it_set_the_alar
 #[test]
 fn an_alarm_that_is_set_while_somebody_looks_at_the_others_rings() {
     let tasks = Options::new().capacity(64).anonymous::<u64>().expect("made");
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let looker = tasks.submitter().expect("room");
-            while !stop.load(Relaxed) {
-                // As if something were always due.
-                tasks.core.control().alarms.0.next.fetch_min(1, SeqCst);
-                looker.member.hand().ring_alarms();
-            }
-        });
+    beside_one_that_looks_at_alarms(&tasks, |stop| {
         let (submitter, worker) = (tasks.submitter().expect("room"), tasks.worker().expect("room"));
         for round in 0..20 {
             for number in 0..32 {
