@@ -291,15 +291,8 @@ fn work(time: Duration, interrupt: &Interrupt) -> bool {
 fn open(wanted: &Consume) -> Result<(Kind, Source), Trouble> {
     let (target, wait) = (&wanted.name, wanted.telling.waiting.wait());
     let kind = target.kind()?;
-    let other = |option: &str, whose: &str| {
-        Err(Trouble::Usage(format!("{option} is for {whose}, and {} is a {kind}; leave it out", target.shown())))
-    };
-    if wanted.batch.is_some() && kind != Kind::Queue {
-        return other("--batch", "queues");
-    }
-    if wanted.fail.is_some() && kind != Kind::Tasks {
-        return other("--fail", "task queues");
-    }
+    let options = [(wanted.batch.is_some(), Kind::Queue, "--batch"), (wanted.fail.is_some(), Kind::Tasks, "--fail")];
+    super::check(&options, target, kind)?;
     let source = match kind {
         Kind::Broadcast => {
             let mut reader = target.broadcast()?.reader(Start::Newest)?;

@@ -11,11 +11,12 @@ mod seen;
 mod stamp;
 
 use clap::{Args, ValueEnum};
-use handover::Wait;
+use handover::{Kind, Wait};
 
 use self::report::Every;
 use crate::interrupt::{Interrupt, LOOK};
 use crate::stream;
+use crate::target::Target;
 use crate::trouble::Trouble;
 
 pub(crate) use consume::{Consume, EXAMPLE as CONSUME_EXAMPLE, consume};
@@ -33,6 +34,15 @@ pub(crate) struct Telling {
     /// The summary as a JSON object, for programs, and no reports before it. Times are in seconds.
     #[arg(long)]
     json: bool,
+}
+
+/// Fails if an option was given that its kind of queue does not have. Each: whether it was given, its kind, its name.
+fn check(options: &[(bool, Kind, &str)], target: &Target, kind: Kind) -> Result<(), Trouble> {
+    let Some((_, whose, option)) = options.iter().find(|(given, whose, _)| *given && *whose != kind) else {
+        return Ok(());
+    };
+    let whose = if *whose == Kind::Tasks { "task queues" } else { "queues" };
+    Err(Trouble::Usage(format!("{option} is for {whose}, and {} is a {kind}; leave it out", target.shown())))
 }
 
 /// What may end it besides: looked at now and then.

@@ -199,15 +199,9 @@ fn open(wanted: &Produce) -> Result<(Kind, Sink), Trouble> {
         }
         kind => kind?,
     };
-    let other = |option: &str, whose: &str| {
-        Err(Trouble::Usage(format!("{option} is for {whose}, and {} is a {kind}; leave it out", target.shown())))
-    };
-    if wanted.batch.is_some() && kind != Kind::Queue {
-        return other("--batch", "queues");
-    }
-    if wanted.priority.is_some() && kind != Kind::Tasks {
-        return other("--priority", "task queues");
-    }
+    let options =
+        [(wanted.batch.is_some(), Kind::Queue, "--batch"), (wanted.priority.is_some(), Kind::Tasks, "--priority")];
+    super::check(&options, target, kind)?;
     let sink = match kind {
         Kind::Broadcast => {
             let mut writer = target.broadcast()?.writer()?;
