@@ -32,6 +32,21 @@ pub(crate) fn short(number: f64) -> String {
     format!("{number:.digits$}{}", ["", "k", "M", "G", "T", "P", "E"][unit])
 }
 
+/// Bytes, by the units that `--message-size` takes: `512 bytes`, `64K`, `1.2M`.
+pub(crate) fn bytes(count: u64) -> String {
+    // What would be shown as 1024 of a unit is one of the next.
+    let (mut number, mut unit) = (count as f64, 0);
+    while number >= 1023.5 && unit < 6 {
+        number /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        return counted(count as usize, "byte");
+    }
+    let digits = usize::from(number < 99.95 && (number * 10.0).round() % 10.0 != 0.0);
+    format!("{number:.digits$}{}", ["", "K", "M", "G", "T", "P", "E"][unit])
+}
+
 /// Three digits.
 pub(crate) fn three_digits(value: f64) -> String {
     let decimals = match value.abs() {
@@ -93,6 +108,26 @@ mod tests {
             (u64::MAX as f64, "18.4E"),
         ] {
             assert_eq!(short(number), text);
+        }
+    }
+
+    #[test]
+    fn bytes_have_the_unit_that_fits() {
+        for (number, text) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (1023, "1,023 bytes"),
+            (1024, "1K"),
+            (65_536, "64K"),
+            (65_600, "64.1K"),
+            (100_000, "97.7K"),
+            (102_400, "100K"),
+            (1_047_000, "1022K"),
+            (1_048_500, "1M"),
+            (25_000_000_000, "23.3G"),
+            (u64::MAX, "16E"),
+        ] {
+            assert_eq!(bytes(number), text);
         }
     }
 

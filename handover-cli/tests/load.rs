@@ -218,7 +218,7 @@ fn a_message_of_a_killed_consumer_comes_again_and_says_so() {
 fn tasks_fail_as_often_as_asked_and_come_again() {
     let name = Name::created(&["--kind", "tasks", "--tries", "2"]);
     well(&["produce", &name, "--count", "4", "--close", "--priority", "7"]);
-    assert_eq!(name.json()["waiting"][7], 4);
+    assert_eq!(name.json()["waiting_by_priority"][7], 4);
     let summary = json(well(&["consume", &name, "--fail", "100", "--json"]).as_bytes());
     assert_eq!((told(&summary, "messages"), told(&summary, "redelivered"), told(&summary, "doubled")), (8, 4, 0));
     assert!(well(&["letters", &name]).contains("reason --fail asked for it"));

@@ -128,7 +128,7 @@ fn what_can_not_be_opened_is_listed_with_the_reason() {
 fn a_task_in_work_is_told_with_who_works_on_it() {
     let name = Name::created(&["--kind", "tasks"]);
     well(&["push", &name, "slow", "--priority", "5"]);
-    assert_eq!(name.json()["waiting"], serde_json::json!([0, 0, 0, 0, 0, 1, 0, 0]));
+    assert_eq!(name.json()["waiting_by_priority"], serde_json::json!([0, 0, 0, 0, 0, 1, 0, 0]));
     let go = std::env::temp_dir().join(format!("handover-view-{}", process::id()));
     let command = format!("until [ -e {} ]; do sleep 0.01; done", go.display());
     let mut work = Running::start(&["work", &name, "--", "sh", "-c", &command]);

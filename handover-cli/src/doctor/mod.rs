@@ -180,13 +180,3 @@ impl Colours {
         if self.0 { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
-
-/// Bytes as people say them, and as `--message-size` takes them: the largest unit of which there is one at least.
-pub(crate) fn amount(bytes: u64) -> String {
-    for (unit, size) in [("G", 1_u64 << 30), ("M", 1 << 20), ("K", 1 << 10)] {
-        if bytes >= size {
-            return format!("{}{unit}", bytes / size);
-        }
-    }
-    format!("{bytes} bytes")
-}

@@ -11,7 +11,7 @@ use super::sweep::quantile;
 use super::{Tune, Tuned};
 use crate::measure::case::{Case, Kind, Wait};
 use crate::measure::sample::Sample;
-use crate::numbers::{counted, grouped, nanoseconds, three_digits, time};
+use crate::numbers::{bytes, counted, grouped, nanoseconds, three_digits, time};
 use crate::plot::curves::{Curve, Curves, Panel};
 use crate::plot::terminal::Manner;
 use crate::system::processors;
@@ -212,8 +212,8 @@ fn recommendation(tuned: &Tuned, wanted: &Tune, placing: &str, manner: Manner) -
     let Some(advice) = &tuned.advice else { return String::new() };
     let (wait, why) = wait(tuned);
     let mut text = format!("\nRecommended: capacity {}, Wait::{wait}\n\n", grouped(advice.capacity as u64));
-    let memory =
-        format!("It takes about {} of memory.", bytes(advice.capacity * (tuned.case.size.next_multiple_of(8) + 16)));
+    let memory = advice.capacity * (tuned.case.size.next_multiple_of(8) + 16);
+    let memory = format!("It takes about {} of memory.", bytes(memory as u64));
     for sentence in [
         advice.reasons.join(" ") + " " + &memory,
         about_layouts(&tuned.layouts, wanted.kind).join(" "),
@@ -229,14 +229,6 @@ fn recommendation(tuned: &Tuned, wanted: &Tune, placing: &str, manner: Manner) -
         text += &format!("  (each end) set_wait(handover::Wait::{wait})\n");
     }
     text
-}
-
-fn bytes(count: usize) -> String {
-    match count {
-        0..10_240 => format!("{count} bytes"),
-        10_240..10_485_760 => format!("{} KiB", count >> 10),
-        _ => format!("{} MiB", count >> 20),
-    }
 }
 
 /// In lines as long as the terminal has them.

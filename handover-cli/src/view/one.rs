@@ -21,7 +21,7 @@ pub(crate) struct Stat {
 pub(crate) const EXAMPLE: &str = "\
 Examples:
   handover stat jobs
-  handover stat jobs --json | jq '.waiting | add'";
+  handover stat jobs --json | jq '.waiting_by_priority | add'";
 
 pub(crate) fn stat(wanted: &Stat) -> Result<(), Trouble> {
     let target = &wanted.name;
@@ -120,7 +120,7 @@ fn of_tasks(facts: Facts, report: &tasks::Report) -> Facts {
         .with("max_capacity", report.max_capacity)
         .with("slot_bytes", report.message_size)
         .with("closed", report.closed)
-        .with("waiting", report.waiting.to_vec())
+        .with("waiting_by_priority", report.waiting.to_vec())
         .with("delayed", report.delayed)
         .with("leased", report.leased)
         .with("dead_letters", report.dead_letters)

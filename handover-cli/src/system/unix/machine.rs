@@ -9,7 +9,8 @@ use rustix::process::{Resource, getrlimit};
 use rustix::thread::{MembarrierQuery, membarrier_query};
 
 use super::words::quoted;
-use crate::doctor::{Check, amount};
+use crate::doctor::Check;
+use crate::numbers;
 use crate::target::Target;
 
 const FOLDER: &str = "/dev/shm";
@@ -43,7 +44,7 @@ pub(crate) fn checks() -> Vec<Check> {
     all.push(size_limit("file size", "-f", limit(Resource::Fsize)));
     all.push(size_limit("address space", "-v", limit(Resource::As)));
     all.push(match limit(Resource::Memlock) {
-        Some(bytes) => Check::well("memory lock", format!("at most {}; queues lock none", amount(bytes))),
+        Some(bytes) => Check::well("memory lock", format!("at most {}; queues lock none", numbers::bytes(bytes))),
         None => Check::well("memory lock", "no limit"),
     });
     all.push(memory_limit(group_memory()));
@@ -86,8 +87,8 @@ fn room(found: Option<Room>) -> Check {
             .meaning("Queues that have names are files there.")
             .remedy(format!("mount -t tmpfs tmpfs {FOLDER}"));
     };
-    let told = format!("{FOLDER} has {}, of which {} are free", amount(bytes), amount(free));
-    let larger = format!("mount -o remount,size={} {FOLDER}", amount((bytes * 2).max(1024 * MIB)));
+    let told = format!("{FOLDER} has {}, of which {} are free", numbers::bytes(bytes), numbers::bytes(free));
+    let larger = format!("mount -o remount,size={} {FOLDER}", numbers::bytes((bytes * 2).next_multiple_of(1024 * MIB)));
     if free < (bytes / 20).min(64 * MIB) || free_files == 0 {
         Check::wrong("no-room", about, told)
             .meaning("New queues are refused for want of memory. Those that are there have theirs.")
@@ -127,7 +128,7 @@ fn open_files(limit: Option<u64>) -> Check {
 
 fn size_limit(about: &'static str, option: &str, limit: Option<u64>) -> Check {
     let Some(bytes) = limit else { return Check::well(about, "no limit") };
-    let told = format!("at most {}", amount(bytes));
+    let told = format!("at most {}", numbers::bytes(bytes));
     let unlimited = format!("ulimit {option} unlimited");
     let code = if option == "-f" { "file-size-limit" } else { "address-space-limit" };
     if bytes < 64 * MIB {
@@ -163,7 +164,8 @@ fn group_memory() -> Option<(u64, u64)> {
 fn memory_limit(limit: Option<(u64, u64)>) -> Check {
     let about = "memory";
     let Some((most, now)) = limit else { return Check::well(about, "no limit for these processes") };
-    let told = format!("at most {} for these processes, of which {} are taken", amount(most), amount(now));
+    let told =
+        format!("at most {} for these processes, of which {} are taken", numbers::bytes(most), numbers::bytes(now));
     if now > most / 10 * 9 {
         Check::wrong("memory-nearly-taken", about, told)
             .meaning("Queues count among it. When it is all taken, the system kills one of them.")

@@ -2,7 +2,8 @@
 
 use winsafe::GlobalMemoryStatusEx;
 
-use crate::doctor::{Check, amount};
+use crate::doctor::Check;
+use crate::numbers;
 use crate::target::Target;
 
 /// What there has to be, for whoever finds nothing else that is wrong.
@@ -34,7 +35,7 @@ pub(crate) fn checks() -> Vec<Check> {
 fn room(found: Option<(u64, u64)>) -> Check {
     let about = "page file";
     let Some((bytes, free)) = found else { return Check::well(about, "the system does not say how large it is") };
-    let told = format!("with memory it has {}, of which {} are free", amount(bytes), amount(free));
+    let told = format!("with memory it has {}, of which {} are free", numbers::bytes(bytes), numbers::bytes(free));
     if free < (bytes / 20).min(64 * MIB) {
         Check::wrong("no-room", about, told)
             .meaning("New queues are refused for want of memory. Those that are there have theirs.")

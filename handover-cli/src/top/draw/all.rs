@@ -10,7 +10,7 @@ use super::super::marks::{bar, cell, line, right};
 use super::super::palette::Palette;
 use super::super::state::{Order, Top};
 use super::{Who, members, printable, recovered};
-use crate::numbers::{short, time};
+use crate::numbers::{bytes, grouped, short, time};
 use crate::watch::{Inside, Segment, Spread};
 use handover::Kind;
 
@@ -77,7 +77,7 @@ fn draw_chosen(frame: &mut Frame, area: Rect, top: &Top, segment: &Segment, pale
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     let text = match &segment.inside {
         Err(why) => Text::styled(why.clone(), palette.bad()),
-        Ok(None) => Text::raw(format!("{} bytes, of which only its users know what they mean", segment.bytes)),
+        Ok(None) => Text::raw(format!("{} bytes, of which only its users know what they mean", grouped(segment.bytes))),
         Ok(Some(inside)) => {
             let mut lines = vec![recovered(inside, palette)];
             if let Some(times) = top.times(segment) {
@@ -190,7 +190,7 @@ impl Widths {
             Ok(Some(inside)) => self.put_inside(&mut row, top, segment, inside, palette),
             Ok(None) => {
                 let gap = FIXED + self.bar + self.line - KIND - STATE - 5;
-                row.push_span(cell(&format!("{}B", short(segment.bytes as f64)), gap));
+                row.push_span(cell(&bytes(segment.bytes), gap));
                 row.push_span(state(segment, false, palette));
             }
             Err(why) => row.push_span(Span::styled(printable(why), palette.bad())),

@@ -140,7 +140,7 @@ fn all_queues_are_a_row_each() {
  jobs   tasks     ━━━━─ 8/10            60     59            ▇▇▇ 2       closed
 ›orders queue     ━━━── 640/1.0k     12.0k  12.0k            ▇▇▇ 1 dead  in use
  prices broadcast ╸──── 12/4.1k        500    990            ▇▇▇ 3       in use
- table  memory    65.5kB                                                stale
+ table  memory    64K                                                   stale
 
 
 
