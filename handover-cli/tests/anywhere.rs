@@ -10,12 +10,9 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use common::{ENDS, KILLED, Name, Running, Signal, eventually, fails, fed, folder, handover, run, signal, text, well};
-
-/// The built command, as a worker is told to run it.
-fn program() -> String {
-    folder().join("handover").to_str().unwrap().to_owned()
-}
+use common::{
+    ENDS, KILLED, Name, Running, Signal, eventually, fails, fed, folder, handover, program, run, signal, text, well,
+};
 
 /// A path of this test's own.
 struct File(PathBuf);
@@ -81,7 +78,7 @@ fn who_is_asked_to_end_does_and_gives_back_what_it_did_not_hand_on() {
     let name = Name::created(&[]);
     for how in ENDS {
         let pop = Running::start(&["pop", &name]);
-        eventually("it to attach", || !name.json()["members"].as_array().unwrap().is_empty());
+        eventually("it to attach", || attached(&name) > 0);
         let begun = Instant::now();
         let output = pop.end(how);
         assert_eq!(output.status.code(), Some(130), "{output:?}");
@@ -153,7 +150,6 @@ fn a_program_is_found_by_the_path() {
     let output = handover(&["work", &jobs, "--", "handover", "push", &results]).env("PATH", path).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(well(&["pop", &results]), "task\n");
-    fails(&["work", &jobs, "--", "no-such-program"], 1, "there is no program no-such-program");
 }
 
 #[test]
@@ -166,10 +162,15 @@ fn a_task_whose_command_fails_becomes_a_letter_with_its_exit_status() {
     assert!(well(&["letters", &jobs]).contains("exit status 3"), "{}", well(&["letters", &jobs]));
 }
 
+/// How many members are attached, dead or alive.
+fn attached(name: &Name) -> usize {
+    name.json()["members"].as_array().unwrap().len()
+}
+
 /// A worker in the midst of a task, whose command waits until there is something in a queue.
 fn busy(jobs: &Name, waited_for: &Name) -> Running {
     let work = Running::start(&["work", jobs, "--", &program(), "pop", waited_for]);
-    eventually("the command to wait", || waited_for.json()["members"].as_array().unwrap().len() == 1);
+    eventually("the command to wait", || attached(waited_for) == 1);
     work
 }
 
@@ -203,6 +204,71 @@ fn a_worker_that_is_asked_to_end_finishes_its_task_and_asked_twice_it_does_not()
     assert_eq!(work.child().wait().unwrap().code(), Some(130));
     assert_eq!(well(&["pop", &jobs, "--timeout", "30s"]), "2\n");
     eventually("the command to end", || !result.json().to_string().contains("\"alive\":true"));
+}
+
+#[test]
+fn a_command_need_not_read_its_task() {
+    let (jobs, closed) =
+        (Name::created(&["--kind", "tasks", "--message-size", "1M", "--capacity", "3"]), Name::created(&[]));
+    assert!(fed(&["push", &jobs], &vec![b'x'; 1 << 20]).status.success());
+    well(&["close", &jobs]);
+    assert_eq!(well(&["work", &jobs, "--", &program(), "close", &closed]), "");
+    assert_eq!(jobs.stat("done"), 1);
+}
+
+#[test]
+fn a_command_that_is_not_there_costs_no_task_a_try() {
+    let jobs = tasks(&["x"], &["--tries", "1"]);
+    fails(&["work", &jobs, "--", "no-such-program"], 1, "there is no program no-such-program");
+    let path = File::new();
+    fails(&["work", &jobs, "--", path.path()], 1, &format!("there is no program {}", path.path()));
+    assert_eq!((jobs.stat("taken"), jobs.stat("dead_letters")), (0, 0));
+}
+
+#[test]
+fn so_many_tasks_are_worked_on_at_a_time() {
+    let (jobs, go) = (tasks(&["1", "2", "3", "4"], &[]), Name::created(&[]));
+    let work = Running::start(&["work", &jobs, "--jobs", "3", "--", &program(), "pop", &go]);
+    eventually("three commands to wait", || attached(&go) == 3);
+    assert_eq!(jobs.stat("leased"), 3);
+    assert!(fed(&["push", &go], b"1\n2\n3\n4\n").status.success());
+    well(&["close", &jobs]);
+    assert!(work.output().status.success());
+    assert_eq!(jobs.stat("done"), 4);
+}
+
+#[test]
+fn a_worker_that_waits_leaves_when_asked() {
+    for how in ENDS {
+        let jobs = tasks(&[], &[]);
+        let work = Running::start(&["work", &jobs, "--jobs", "2", "--", &program()]);
+        eventually("it to be there", || jobs.json()["workers"].as_array().unwrap().len() == 2);
+        // Windows does not say which it was.
+        let drains = cfg!(unix) && how != Signal::INT;
+        assert_eq!(work.end(how).status.code(), Some(if drains { 0 } else { 130 }));
+    }
+}
+
+#[test]
+fn the_commands_of_a_killed_worker_end_with_it() {
+    let (jobs, never) = (tasks(&["1", "2", "3"], &[]), Name::created(&[]));
+    let mut work = Running::start(&["work", &jobs, "--jobs", "3", "--", &program(), "pop", &never]);
+    eventually("three commands to wait", || attached(&never) == 3);
+    signal(work.child(), Signal::KILL);
+    work.child().wait().unwrap();
+    eventually("the commands to end", || !never.json().to_string().contains("\"alive\":true"));
+}
+
+#[test]
+fn a_lease_that_is_over_gives_the_task_to_another() {
+    let (jobs, go) = (tasks(&["slow"], &["--lease", "100ms"]), Name::created(&[]));
+    let slow = busy(&jobs, &go);
+    assert_eq!(well(&["pop", &jobs, "--timeout", "30s"]), "slow\n");
+    well(&["push", &go, "now"]);
+    well(&["close", &jobs]);
+    let output = slow.output();
+    assert!(output.status.success() && text(&output.stderr).contains("the lease was over before"), "{output:?}");
+    assert_eq!((jobs.stat("done"), jobs.stat("leases_lost")), (1, 1));
 }
 
 #[test]
@@ -256,7 +322,7 @@ mod on_windows {
         let name = Name::new();
         let create = created(&name);
         let pop = Running::start(&["pop", &name, "-n", "1"]);
-        eventually("it to attach", || !name.json()["members"].as_array().unwrap().is_empty());
+        eventually("it to attach", || attached(&name) > 0);
         create.end(Signal::INT);
         well(&["push", &name, "late"]);
         assert_eq!(text(&pop.output().stdout), "late\n");

@@ -1,23 +1,18 @@
 //! `letters` and `cancel`: tasks that nobody works on any more, or shall not work on.
-#![cfg(unix)]
 
 mod common;
 
-use common::{Name, fails, fed, run, shell, text, well};
+use common::{ENDS, Name, Running, eventually, fails, fed, program, run, text, well};
 use serde_json::Value;
 
-/// A task queue whose tasks all failed, for that reason.
-fn failed(tasks: &[u8], command: &str) -> Name {
+/// A task queue whose tasks all failed: the command for each ended with status 3.
+fn failed(tasks: &[u8]) -> Name {
     let name = Name::created(&["--kind", "tasks", "--tries", "1"]);
     assert!(fed(&["push", &name, "--null"], tasks).status.success());
     let number = tasks.split(|byte| *byte == 0).count();
-    let all = format!(
-        "timeout 20 handover work {0} -- sh -c '{command}' & work=$!
-        until [ $(handover stat {0} --json | grep -c '\"dead_letters\": {number}') = 1 ]; do sleep 0.01; done
-        kill $work; wait $work",
-        &*name
-    );
-    assert!(shell(&all).status.success());
+    let work = Running::start(&["work", &name, "--", &program(), "stat", "no-such-queue"]);
+    eventually("all to have failed", || name.stat("dead_letters") == number as u64);
+    work.end(ENDS[0]);
     name
 }
 
@@ -27,14 +22,14 @@ fn json(name: &str) -> Value {
 
 #[test]
 fn a_dead_letter_is_told_with_all_that_is_known_of_it() {
-    let name = failed(b"hopeless", "exit 7");
+    let name = failed(b"hopeless");
     let line = well(&["letters", &name]);
-    assert!(line.starts_with("task ") && line.ends_with(", reason exit status 7  hopeless\n"), "{line}");
+    assert!(line.starts_with("task ") && line.ends_with(", reason exit status 3  hopeless\n"), "{line}");
     assert!(line.contains(", tries 1, failures 1, pid ") && line.contains(", age "), "{line}");
     let letter = &json(&name)[0];
     assert_eq!(
         (&letter["reason"], &letter["text"], &letter["tries"]),
-        (&"exit status 7".into(), &"hopeless".into(), &1.into())
+        (&"exit status 3".into(), &"hopeless".into(), &1.into())
     );
     assert!(letter["pid"].as_u64() > Some(0) && letter["age_seconds"].as_f64() < Some(20.0), "{letter}");
     assert!(
@@ -58,7 +53,7 @@ fn what_came_too_late_was_in_no_process() {
 
 #[test]
 fn letters_are_requeued_and_purged_one_by_one_or_all() {
-    let name = failed(b"1\x002\x003\x004", "exit 1");
+    let name = failed(b"1\x002\x003\x004");
     let letters = json(&name);
     let id = |at: usize| letters[at]["task"].as_str().unwrap();
     assert_eq!(well(&["letters", &name, "--requeue", id(0)]), "1 requeued\n");

@@ -1,4 +1,4 @@
-//! `work`: a command for each task, whatever becomes of either.
+//! `work`: a command for each task, whatever becomes of either, with a shell. What needs none is in `anywhere`.
 #![cfg(unix)]
 
 mod common;
@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process;
 
-use common::{Name, Running, Signal, eventually, fails, fed, run, text, well};
+use common::{Name, Running, Signal, eventually, fed, run, text, well};
 
 /// A folder of the test's own.
 struct Folder(PathBuf);
@@ -92,37 +92,6 @@ fn a_command_that_is_killed_has_failed() {
 }
 
 #[test]
-fn a_command_need_not_read_its_task() {
-    let name = Name::created(&["--kind", "tasks", "--message-size", "1M", "--capacity", "3"]);
-    assert!(fed(&["push", &name], &vec![b'x'; 1 << 20]).status.success());
-    well(&["close", &name]);
-    assert_eq!(well(&["work", &name, "--", "true"]), "");
-    assert_eq!(name.stat("done"), 1);
-}
-
-#[test]
-fn a_command_that_is_not_there_costs_no_task_a_try() {
-    let name = with("x", &["--tries", "1"]);
-    fails(&["work", &name, "--", "no-such-program"], 1, "there is no program no-such-program");
-    fails(&["work", &name, "--", "/no/such/program"], 1, "there is no program /no/such/program");
-    assert_eq!((name.stat("taken"), name.stat("dead_letters")), (0, 0));
-}
-
-#[test]
-fn so_many_tasks_are_worked_on_at_a_time() {
-    let name = with("1\n2\n3\n4\n", &[]);
-    let folder = Folder::new("jobs");
-    let go = folder.path("go");
-    let command = format!("until [ -e {go} -o ! -d $(dirname {go}) ]; do sleep 0.01; done");
-    let work = Running::start(&["work", &name, "--jobs", "3", "--", "sh", "-c", &command]);
-    eventually("three to be worked on", || name.stat("leased") == 3);
-    fs::write(go, "").unwrap();
-    well(&["close", &name]);
-    assert!(work.output().status.success());
-    assert_eq!(name.stat("done"), 4);
-}
-
-#[test]
 fn whoever_is_asked_to_end_finishes_the_task_in_work_and_leaves() {
     for (how, status) in [(Signal::TERM, 0), (Signal::INT, 130)] {
         let name = with("1\n2\n", &[]);
@@ -161,14 +130,6 @@ fn whoever_is_asked_twice_ends_at_once() {
 }
 
 #[test]
-fn a_worker_that_waits_leaves_when_asked() {
-    let name = Name::created(&["--kind", "tasks"]);
-    let work = Running::start(&["work", &name, "--jobs", "2", "--", "cat"]);
-    eventually("it to be there", || name.json()["workers"].as_array().unwrap().len() == 2);
-    assert!(work.end(Signal::TERM).status.success());
-}
-
-#[test]
 fn the_task_of_a_killed_worker_is_another_ones() {
     let name = with("precious", &[]);
     let folder = Folder::new("killed");
@@ -179,17 +140,6 @@ fn the_task_of_a_killed_worker_is_another_ones() {
     well(&["close", &name]);
     assert_eq!(well(&["work", &name, "--", "sh", "-c", "cat; echo \", try $HANDOVER_TRY\""]), "precious, try 2\n");
     assert_eq!(name.stat("redelivered"), 1);
-    folder.commands_end();
-}
-
-#[test]
-fn the_commands_of_a_killed_worker_end_with_it() {
-    let name = with("1\n2\n3\n", &[]);
-    let folder = Folder::new("companions");
-    let mut work = Running::start(&["work", &name, "--jobs", "3", "--", "sh", "-c", &folder.waiting()]);
-    eventually("three to be worked on", || folder.read("started").lines().count() == 3);
-    common::signal(work.child(), Signal::KILL);
-    work.child().wait().unwrap();
     folder.commands_end();
 }
 
@@ -217,20 +167,4 @@ fn a_command_is_called_as_it_was_named() {
     let name = with("x", &[]);
     well(&["close", &name]);
     assert_eq!(well(&["work", &name, "--", "sh", "-c", "echo $0 $1 $2", "--help", "-x", ""]), "--help -x\n");
-}
-
-#[test]
-fn a_lease_that_is_over_gives_the_task_to_another() {
-    let name = with("slow", &["--lease", "100ms"]);
-    let folder = Folder::new("lease");
-    let go = folder.path("go");
-    let command = format!("until [ -e {go} -o ! -d $(dirname {go}) ]; do sleep 0.01; done");
-    let slow = Running::start(&["work", &name, "--", "sh", "-c", &command]);
-    eventually("it to work", || name.stat("leased") == 1);
-    assert_eq!(well(&["pop", &name, "--timeout", "10s"]), "slow\n");
-    fs::write(go, "").unwrap();
-    well(&["close", &name]);
-    let output = slow.output();
-    assert!(output.status.success() && text(&output.stderr).contains("the lease was over before"), "{output:?}");
-    assert_eq!((name.stat("done"), name.stat("leases_lost")), (1, 1));
 }

@@ -27,6 +27,11 @@ pub fn folder() -> PathBuf {
     env::var_os("HANDOVER_TEST_CHILDREN").map_or_else(own, PathBuf::from)
 }
 
+/// The built command, as a worker is told to run it.
+pub fn program() -> String {
+    folder().join("handover").to_str().unwrap().to_owned()
+}
+
 pub fn handover(arguments: &[&str]) -> Command {
     let mut command = Command::new(folder().join("handover"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

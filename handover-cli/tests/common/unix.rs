@@ -14,6 +14,14 @@ pub fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
+/// Whether it has something to do when it is signalled.
+pub fn listens(child: &Child, signals: &[Signal]) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+    let caught = u64::from_str_radix(caught, 16).unwrap();
+    signals.iter().all(|signal| caught & 1 << (signal.as_raw() - 1) != 0)
+}
+
 /// Makes a segment that is there until it is removed.
 #[track_caller]
 pub fn create(arguments: &[&str]) {

@@ -30,6 +30,11 @@ pub fn signal(child: &Child, signal: Signal) {
     }
 }
 
+/// There is no asking. Commands listen before they attach.
+pub fn listens(_: &Child, _: &[Signal]) -> bool {
+    true
+}
+
 /// Does what a console does when somebody presses these keys, for these tests may have no console: it starts a thread in
 /// the process, at the system's routine that calls the handlers. That lies at the same address in all processes.
 fn press(child: &Child, keys: u32) {
