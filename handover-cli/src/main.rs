@@ -155,7 +155,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match system::signals::bear_limits().map_err(Trouble::from).and_then(|()| understood()?.map_or(Ok(()), run)) {
+    match system::signals::bear_limits().map_err(Trouble::from).and_then(|()| begin()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
             if !trouble.is_silent() {
@@ -165,6 +165,10 @@ fn main() -> ExitCode {
             ExitCode::from(trouble.exit_status())
         }
     }
+}
+
+fn begin() -> Result<(), Trouble> {
+    if manual::complete::<Arguments>()? { Ok(()) } else { understood()?.map_or(Ok(()), run) }
 }
 
 /// What is wanted. Nothing more, if that was help or the version: it is printed.
@@ -219,7 +223,7 @@ fn run(command: Command) -> Result<(), Trouble> {
         Command::Close(wanted) => manage::close(&wanted),
         Command::Rm(wanted) => manage::rm(&wanted),
         Command::Doctor(wanted) => doctor::doctor(&wanted),
-        Command::Completions(wanted) => manual::completions::<Arguments>(&wanted),
+        Command::Completions(wanted) => manual::completions(&wanted),
         Command::Man(wanted) => manual::man::<Arguments>(&wanted),
         Command::Bench(wanted) => bench::bench(&wanted),
         Command::Tune(wanted) => tune::tune(&wanted),

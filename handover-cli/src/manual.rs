@@ -1,16 +1,26 @@
 //! `completions` and `man`: what shells and man know of the command. Both are made from what it understands, and so are
 //! never out of date.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
+use clap_complete::env::{CompleteEnv, Shells};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
+use handover::Kind;
+
+use crate::system::paths::is_path;
 use crate::trouble::Trouble;
+
+/// By this the script asks what may come next, of the command itself.
+const ASKED: &str = "HANDOVER_COMPLETE";
 
 #[derive(Args, Debug)]
 pub(crate) struct Completions {
@@ -20,18 +30,68 @@ pub(crate) struct Completions {
 }
 
 pub(crate) const COMPLETIONS_EXAMPLE: &str = "\
-The script goes to standard output. Bash reads it from where the first example puts it, fish from where the second does; for
-zsh put it as _handover into a folder of its fpath.
+With it a shell completes commands, options, and the names of the queues that are there, but for those that it would have to
+quote: it asks the command, so the script stays as it is. It goes to standard output. Bash reads it from where the first
+example puts it, fish from where the second does; for zsh the third is a line of ~/.zshrc.
 
 Examples:
   handover completions bash > ~/.local/share/bash-completion/completions/handover
   handover completions fish > ~/.config/fish/completions/handover.fish
-  source <(handover completions bash)";
+  source <(handover completions zsh)";
 
-pub(crate) fn completions<Whole: CommandFactory>(wanted: &Completions) -> Result<(), Trouble> {
+pub(crate) fn completions(wanted: &Completions) -> Result<(), Trouble> {
     let mut script = Vec::new();
-    clap_complete::generate(wanted.shell, &mut told::<Whole>(), "handover", &mut script);
+    let shells = Shells::builtins();
+    let shell = shells.completer(&wanted.shell.to_string()).expect("it has the same ones");
+    shell.write_registration(ASKED, "handover", "handover", "handover", &mut script)?;
     print(&script)
+}
+
+/// Answers a shell, if it is one that asks while somebody types. True if it was.
+pub(crate) fn complete<Whole: CommandFactory>() -> Result<bool, Trouble> {
+    let asked = CompleteEnv::with_factory(completed::<Whole>).var(ASKED);
+    asked
+        .try_complete(env::args_os(), env::current_dir().ok().as_deref())
+        .map_err(|error| Trouble::Usage(error.to_string()))
+}
+
+/// The command as it is completed: with the names of what is there.
+fn completed<Whole: CommandFactory>() -> Command {
+    told::<Whole>().mut_subcommands(|command| {
+        // Of a command with two names the second would be offered alone.
+        let others: Vec<String> = command.get_visible_aliases().map(str::to_owned).collect();
+        let command = command.visible_alias(None).aliases(others);
+        let kinds: &[Kind] = match command.get_name() {
+            "create" => return command,
+            "publish" | "subscribe" => &[Kind::Broadcast],
+            "work" | "letters" | "cancel" => &[Kind::Tasks],
+            "push" | "pop" | "resize" => &[Kind::Queue, Kind::Tasks],
+            _ => &[Kind::Queue, Kind::Broadcast, Kind::Tasks],
+        };
+        command.mut_args(|argument| match argument.get_id().as_str() {
+            "name" | "names" => argument.add(ArgValueCompleter::new(Names(kinds))),
+            _ => argument,
+        })
+    })
+}
+
+/// Those of these kinds, and paths.
+struct Names(&'static [Kind]);
+
+impl ValueCompleter for Names {
+    fn complete(&self, begun: &OsStr) -> Vec<CompletionCandidate> {
+        if is_path(begun.as_encoded_bytes()) {
+            return PathCompleter::file().complete(begun);
+        }
+        let Some(begun) = begun.to_str() else { return Vec::new() };
+        let named = handover::segments().unwrap_or_default().into_iter().map(|segment| segment.name);
+        // Shells put it into the line as it is. Anybody may have chosen the name.
+        let harmless = |name: &str| name.chars().all(|each| each.is_alphanumeric() || "-_.,:+@%\\".contains(each));
+        let fits = |name: &String| {
+            name.starts_with(begun) && harmless(name) && handover::kind(name).is_ok_and(|kind| self.0.contains(&kind))
+        };
+        named.filter(fits).map(CompletionCandidate::new).collect()
+    }
 }
 
 #[derive(Args, Debug)]

@@ -7,29 +7,70 @@ use std::process::Command;
 
 #[cfg(unix)]
 use common::shell;
-use common::{commands, run, text, well};
+use common::{Name, commands, handover, refused, run, text, well};
 
 #[test]
-fn each_shell_gets_a_script_that_knows_every_command_and_nothing_hidden() {
+fn each_shell_gets_a_script_that_asks_the_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = well(&["completions", shell]);
+        assert!(script.contains("handover") && script.contains("HANDOVER_COMPLETE"), "{shell}: {script}");
+        let completed = completed(shell, &[""]);
         for command in commands() {
-            assert!(script.contains(&command), "{shell}: {command}");
+            assert!(completed.contains(&command), "{shell}, {command}: {completed}");
         }
-        assert!(script.contains("message-size") && !script.contains("demo-process"), "{shell}");
+        assert!(!completed.contains("demo-process"), "{shell}");
     }
     assert_eq!(run(&["completions", "tcsh"]).status.code(), Some(2));
+    let asked = handover(&["--", "handover", ""]).env("HANDOVER_COMPLETE", "tcsh").output().unwrap();
+    refused(&asked, 2, "unknown shell `tcsh`");
+}
+
+/// What that shell is told of how the last word may go on.
+fn completed(shell: &str, words: &[&str]) -> String {
+    let mut command = handover(&[&["--", "handover"], words].concat());
+    let index = words.len().to_string();
+    let output = command.env("HANDOVER_COMPLETE", shell).env("_CLAP_COMPLETE_INDEX", index).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    text(&output.stdout)
+}
+
+#[test]
+fn names_of_queues_are_completed_where_their_kind_fits() {
+    let [queue, broadcast, tasks] = ["queue", "broadcast", "tasks"].map(|kind| Name::created(&["--kind", kind]));
+    for (command, fits) in [
+        ("push", vec![&queue, &tasks]),
+        ("publish", vec![&broadcast]),
+        ("work", vec![&tasks]),
+        ("stat", vec![&queue, &broadcast, &tasks]),
+        ("doctor", vec![&queue, &broadcast, &tasks]),
+        ("create", vec![]),
+    ] {
+        let completed = completed("fish", &[command, "cli-test-"]);
+        for name in [&queue, &broadcast, &tasks] {
+            let there = completed.lines().any(|line| line == &**name);
+            assert_eq!(there, fits.iter().any(|fit| fit.0 == name.0), "{command} {}: {completed}", &**name);
+        }
+    }
+    // As a part of a line these would do something.
+    let evil = Name(format!("cli-test-{}$(touch evil)", std::process::id()));
+    common::create(&["create", &evil]);
+    assert!(!completed("bash", &["stat", "cli-test-"]).contains("evil"));
 }
 
 #[cfg(unix)]
 #[test]
-fn bash_completes_commands_and_options() {
-    let output = shell(
+fn bash_completes_commands_options_names_and_paths() {
+    let name = Name::created(&[]);
+    let output = shell(&format!(
         "source <(handover completions bash)
-        complete() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _handover handover \"${@: -1}\" \"${@: -2:1}\"; echo ${COMPREPLY[*]}; }
-        complete handover cre; complete handover create --ki; complete handover create --kind ta; complete handover bec",
-    );
-    assert_eq!((text(&output.stdout), text(&output.stderr)), ("create\n--kind\ntasks\n\n".into(), String::new()));
+        complete() {{ COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _clap_complete_handover handover \"${{@: -1}}\" \"${{@: -2:1}}\"; echo ${{COMPREPLY[*]}}; }}
+        complete handover cre; complete handover create --ki; complete handover create --kind ta; complete handover bec
+        complete handover stat {}; complete handover pop ./Cargo.to",
+        &name[..name.len() - 1]
+    ));
+    let expected = format!("create\n--kind\ntasks\n\n{}\n./Cargo.toml\n", &*name);
+    assert!(output.stderr.is_empty(), "{output:?}");
+    assert_eq!(text(&output.stdout).replace(&format!("{} ", &*name), ""), expected);
     let parsed = Command::new("bash").args(["-n", "-c", &well(&["completions", "bash"])]).output().unwrap();
     assert!(parsed.status.success() && parsed.stderr.is_empty(), "{parsed:?}");
 }
@@ -64,7 +105,7 @@ fn every_command_has_a_page_that_man_shows() {
 }
 
 fn page_of(command: &str) -> std::process::Stdio {
-    let mut child = common::handover(&["man", command]).spawn().unwrap();
+    let mut child = handover(&["man", command]).spawn().unwrap();
     let page = child.stdout.take().unwrap();
     std::thread::spawn(move || child.wait());
     page.into()
