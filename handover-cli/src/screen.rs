@@ -52,6 +52,14 @@ impl Drop for Screen {
     }
 }
 
+/// How many letters a line has, if standard output is a terminal that says so.
+pub(crate) fn width() -> Option<u16> {
+    let terminal = io::stdout().is_terminal() && takes_sequences();
+    let told = if terminal { ratatui::crossterm::terminal::size().ok() } else { None };
+    // Some terminals say that they are nothing wide.
+    told.map(|(width, _)| width).filter(|width| *width > 0)
+}
+
 /// Why standard output took nothing, of the same kind as it was.
 pub(crate) fn untaken(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("standard output takes nothing: {error}"))

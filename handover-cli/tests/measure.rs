@@ -278,6 +278,26 @@ fn what_is_measured_ends_with_a_command_that_is_killed() {
 
 #[cfg(unix)]
 #[test]
+fn tables_fit_the_terminal() {
+    let on_terminal = |columns: usize| {
+        let bench = "handover bench --quick --only limits,latency,threads 2>/dev/null";
+        text(&shell(&format!("script -qec 'stty cols {columns}; {bench}' /dev/null")).stdout)
+    };
+    if !shell("command -v script").status.success() {
+        return;
+    }
+    for (columns, rounds) in [(80, false), (120, true)] {
+        let told = on_terminal(columns);
+        assert!(told.contains("\nqueue, asleep ") && told.contains("threads"), "{told}");
+        assert_eq!(told.contains('['), rounds, "{told}");
+        for line in told.lines() {
+            assert!(line.trim_end().chars().count() <= columns, "{columns}: {line}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_killed_process_that_is_measured_is_told_and_nothing_hangs() {
     let mut bench = Running::start(&["bench", "--only", "processes,throughput"]);
     let pid = bench.child().id();

@@ -12,11 +12,12 @@ use crate::measure::limits::Limit;
 use crate::measure::sample::Sample;
 use crate::numbers::three_digits;
 use crate::plot::dots::{Dot, Dots, Panel};
+use crate::screen;
 use crate::system::processors;
 use crate::trouble::Trouble;
 
 pub(super) fn print(measured: &Measured, as_json: bool) -> Result<(), Trouble> {
-    let text = if as_json { format!("{:#}\n", json(measured)) } else { tables(measured) };
+    let text = if as_json { format!("{:#}\n", json(measured)) } else { tables(measured, screen::width()) };
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
@@ -85,13 +86,13 @@ fn json(measured: &Measured) -> Value {
     })
 }
 
-/// A rate or a time with its rounds, as wide as its column.
-fn cell(sample: &Sample, show: impl Fn(f64) -> String) -> String {
-    if sample.is_empty() {
-        return format!("{:>7} {:17}", "-", "");
-    }
-    let rounds = format!("[{}..{}]", show(sample.least()), show(sample.greatest()));
-    format!("{:>7} {rounds:17}", show(sample.median()))
+/// A rate or a time, as wide as its column, with its rounds if there is room for them.
+fn cell(sample: &Sample, column: usize, show: impl Fn(f64) -> String) -> String {
+    let (median, rounds) = match sample {
+        sample if sample.is_empty() => ("-".into(), String::new()),
+        sample => (show(sample.median()), format!("[{}..{}]", show(sample.least()), show(sample.greatest()))),
+    };
+    if column == WIDE { format!("{median:>7} {rounds:17}") } else { format!("{median:>NARROW$}") }
 }
 
 fn millions(rate: f64) -> String {
@@ -103,15 +104,22 @@ fn microseconds(nanoseconds: f64) -> String {
 }
 
 const LABEL: usize = 33;
+/// A figure with its rounds, or alone; and how it stands to its limit.
+const WIDE: usize = 25;
+const NARROW: usize = 11;
+const RATIO: usize = 9;
 
-fn tables(measured: &Measured) -> String {
+/// For lines of so many letters, or as long as they get.
+fn tables(measured: &Measured, width: Option<u16>) -> String {
     let mut text = String::new();
+    let room = width.is_none_or(|width| usize::from(width) >= LABEL + 2 * (WIDE + RATIO));
+    let (column, told) = if room { (WIDE, "Median [least..greatest]") } else { (NARROW, "Medians") };
     let processors = match processors::count() {
         1 => "one processor, between which nothing can be handed over: there are no limits to hold figures against"
             .into(),
         count => format!("{count} processors"),
     };
-    line(&mut text, format_args!("This machine: {processors}. Median [least..greatest] of the rounds."));
+    line(&mut text, format_args!("This machine: {processors}. {told} of the rounds."));
     if !measured.limits.is_empty() {
         line(&mut text, format_args!("\nWhat the machine itself can do"));
     }
@@ -121,7 +129,7 @@ fn tables(measured: &Measured) -> String {
             limit if limit.is_time() => (microseconds, "us"),
             _ => (millions, "million a second"),
         };
-        line(&mut text, format_args!("{:LABEL$}{} {unit}", limit.name(), cell(sample, show)));
+        line(&mut text, format_args!("{:LABEL$}{} {unit}", limit.name(), cell(sample, column, show)));
     }
     type Show = fn(f64) -> String;
     let sections: [(Measure, &str, Show, Show); 2] = [
@@ -134,24 +142,26 @@ fn tables(measured: &Measured) -> String {
             continue;
         }
         let beside = if measure == Measure::Throughput { "of limit" } else { "limit x" };
-        let head = ["between threads", "between processes"].map(|head| format!("{head:>24} {beside:>9}"));
+        let heads = if room { ["between threads ", "between processes "] } else { ["threads", "processes"] };
+        let head = heads.map(|head| format!("{head:>column$}{beside:>RATIO$}"));
         line(&mut text, format_args!("\n{title:LABEL$}{}", head.concat()));
         for (label, figures) in rows {
             let cells = figures.map(|figure| {
-                let Some(figure) = figure else { return " ".repeat(35) };
+                let Some(figure) = figure else { return " ".repeat(column + RATIO) };
                 let ratio = measured.ratio(figure).map_or_else(|| "-".into(), ratio);
-                format!("{}{ratio:>9}", cell(&figure.sample, show))
+                format!("{}{ratio:>RATIO$}", cell(&figure.sample, column, show))
             });
             line(&mut text, format_args!("{label:LABEL$}{}", cells.concat().trim_end()));
         }
     }
     let (unsteady, all) = measured.unsteady();
     if measured.is_noisy() {
-        let what = format!("in {unsteady} of {all} figures the rounds lie further apart than half of what they show");
         line(
             &mut text,
             format_args!(
-                "\nThis machine is noisy: {what}.\nEnd what else runs, and measure again; a limit that is passed was itself disturbed."
+                "\nThis machine is noisy: in {unsteady} of {all} figures the rounds lie further apart than\n\
+                half of what they show. End what else runs, and measure again; a limit that is\n\
+                passed was itself disturbed."
             ),
         );
     }

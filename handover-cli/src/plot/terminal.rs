@@ -11,6 +11,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
 
 use super::curves::{Curves, Panel, capacity, mark};
+use crate::screen;
 use crate::system::terminal::takes_sequences;
 
 const HEIGHT: u16 = 16;
@@ -35,13 +36,10 @@ impl Manner {
         let terminal = io::stdout().is_terminal() && takes_sequences();
         let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let term = env::var("TERM").unwrap_or_default();
-        let told = if terminal { ratatui::crossterm::terminal::size().ok() } else { None };
-        // Some terminals say that they are nothing wide.
-        let width = told.map(|(width, _)| width).filter(|width| *width > 0).unwrap_or(WIDTH);
         Manner {
             colours: terminal && !set("NO_COLOR") && term != "dumb",
             points: !["linux", "dumb"].contains(&term.as_str()),
-            width: width.clamp(WIDTH_LEAST, WIDTH_MOST),
+            width: screen::width().unwrap_or(WIDTH).clamp(WIDTH_LEAST, WIDTH_MOST),
         }
     }
 
