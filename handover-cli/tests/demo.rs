@@ -37,7 +37,7 @@ fn start_demo() -> Child {
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(10) * common::SLOWER, "still waiting for {what}");
+        assert!(begun.elapsed() < Duration::from_secs(10) * common::slower(), "still waiting for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }

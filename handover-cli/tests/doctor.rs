@@ -270,6 +270,15 @@ fn a_queue_that_is_full_and_stands_still_is_told_with_whoever_should_take_from_i
     assert_eq!(found(&name), left_alone(&[]));
 }
 
+/// Ends what goes on beside a test, also of one that fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 #[test]
 fn a_queue_that_is_full_and_moves_is_well() {
     let name = Name::created(&["--capacity", "2"]);
@@ -289,10 +298,10 @@ fn a_queue_that_is_full_and_moves_is_well() {
                 thread::sleep(Duration::from_millis(5));
             }
         });
+        let _ends = Ends(&stop);
         for _ in 0..3 {
             assert_eq!(found(&name), ["well"]);
         }
-        stop.store(true, Relaxed);
     });
 }
 
@@ -427,6 +436,7 @@ fn beside_users_who_come_and_go_nothing_is_lost() {
                 assert!(output.stderr.is_empty() || output.status.code() == Some(3), "{output:?}");
             }
         });
+        let _ends = Ends(&over);
         let begun = Instant::now();
         let mut number = 0_u64;
         while begun.elapsed() < Duration::from_secs(2) {
@@ -444,6 +454,5 @@ fn beside_users_who_come_and_go_nothing_is_lost() {
             assert_eq!(found, number.to_le_bytes());
             drop(same);
         }
-        over.store(true, Relaxed);
     });
 }

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{
-    ENDS, Name, Running, SLOWER, Signal, commands, eventually, handover, listens, program, refused, run, signal, text,
+    ENDS, Name, Running, Signal, commands, eventually, handover, listens, program, refused, run, signal, slower, text,
     well,
 };
 #[cfg(unix)]
@@ -287,7 +287,7 @@ fn in_the_middle(child: &Child, name: &Name, command: &str) {
     eventually("it to listen", || listens(child, &ENDS));
     if command == "resize" {
         // Nobody can see that it waits.
-        thread::sleep(Duration::from_millis(100) * SLOWER);
+        thread::sleep(Duration::from_millis(100) * slower());
     } else {
         eventually("it to attach", || {
             name.json().to_string().contains("\"alive\":true") || name.json()["writer_alive"] == true

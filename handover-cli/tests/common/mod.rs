@@ -16,9 +16,11 @@ mod system;
 #[allow(unused_imports, reason = "as above")]
 pub use system::*;
 
-/// How much longer things may take than on a machine that is at home: these tests run under an emulation of Windows, too,
-/// where each system call is a message to another process.
-pub const SLOWER: u32 = if cfg!(windows) { 5 } else { 1 };
+/// How many times as long things may take: under an emulator each instruction takes many, and each system call may be a
+/// message to another process.
+pub fn slower() -> u32 {
+    env::var("HANDOVER_TEST_SLOWER").map_or(1, |times| times.parse().expect("a number"))
+}
 
 /// The folder of the built command, or the one that `HANDOVER_TEST_CHILDREN` names: there it was built for another
 /// target, or is what starts one that this machine can't run by itself. `.ci/targets` fills such folders.
@@ -90,7 +92,7 @@ pub fn text(bytes: &[u8]) -> String {
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(20) * SLOWER, "still waiting for {what}");
+        assert!(begun.elapsed() < Duration::from_secs(20) * slower(), "still waiting for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
