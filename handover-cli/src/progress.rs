@@ -1,21 +1,22 @@
 //! How far something is that takes its time: a bar, on a terminal only, on standard error.
 
-use std::env;
-
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::screen;
+
+/// How every bar looks: as that piece of a template, and what stands beside it.
+pub(crate) fn style(bar: &str, beside: &str) -> ProgressStyle {
+    let colour = if screen::colours_are_wanted() { ".blue" } else { "" };
+    let style = ProgressStyle::with_template(&format!("{{{bar}{colour}}} {beside}"));
+    style.expect("a template").progress_chars("━╸─")
+}
 
 /// Gone when it is dropped.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
     pub(crate) fn new(steps: usize) -> Progress {
-        let bar = ProgressBar::new(steps as u64);
-        let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let template = if plain { "{bar:32} {percent:>3} %  {msg}" } else { "{bar:32.blue} {percent:>3} %  {msg}" };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
-        Progress(bar)
+        Progress(ProgressBar::new(steps as u64).with_style(style("bar:32", "{percent:>3} %  {msg}")))
     }
 
     /// There is more to do than was thought.

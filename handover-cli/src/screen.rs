@@ -1,5 +1,6 @@
 //! What people see: lines that stay, and on a terminal one line at the bottom that is written over.
 
+use std::env;
 use std::io::{self, IsTerminal, StdoutLock, Write};
 
 use crate::system::terminal::takes_sequences;
@@ -50,6 +51,11 @@ impl Drop for Screen {
         // The prompt comes next. Who can't be written to any more sees neither.
         let _ = self.wipe().and_then(|()| self.out.flush());
     }
+}
+
+/// Whether whoever looks at the terminal wants colours.
+pub(crate) fn colours_are_wanted() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// How many letters a line has, if standard output is a terminal that says so.

@@ -363,7 +363,7 @@ fn on_a_terminal_reports_pass_in_place() {
         let output = shell(&format!("TERM=xterm script -qec '{command}' /dev/null"));
         let said = text(&output.stdout);
         assert!(output.status.success(), "{said}");
-        assert!(said.contains("] ") && said.contains(" messages  ") && said.contains("\x1b["), "{said:?}");
+        assert!(said.contains("──") && said.contains(" messages  ") && said.contains("\x1b["), "{said:?}");
         // What stays is the summary.
         let lines =
             said.lines().filter(|line| line.contains(" messages  ") && !line.contains('\r') && !line.contains('\x1b'));

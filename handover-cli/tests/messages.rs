@@ -237,7 +237,7 @@ fn on_a_terminal_it_is_shown_how_far_a_long_file_is() {
     ));
     std::fs::remove_file(&lines).unwrap();
     let said = text(&output.stdout);
-    assert!(said.contains(" B of 3.80 KiB, ") && said.contains(" messages"), "{said:?}");
+    assert!(said.contains(" bytes of 3.8K, ") && said.contains(" messages"), "{said:?}");
     // What is over soon has none.
     let output = shell(&format!("TERM=xterm script -qec 'handover push {} x' /dev/null", &*name));
     assert_eq!(text(&output.stdout), "");

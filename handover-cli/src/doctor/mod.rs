@@ -3,7 +3,6 @@
 mod check;
 mod queues;
 
-use std::env;
 use std::io::{self, IsTerminal};
 use std::process;
 use std::thread;
@@ -17,7 +16,7 @@ pub(crate) use self::check::Check;
 use self::check::State;
 use self::queues::Patient;
 use crate::interrupt::{Interrupt, LOOK};
-use crate::screen::Screen;
+use crate::screen::{self, Screen};
 use crate::system::machine;
 use crate::system::terminal::takes_sequences;
 use crate::target::Target;
@@ -167,8 +166,7 @@ pub(crate) struct Colours(bool);
 
 impl Colours {
     fn of_output() -> Colours {
-        let unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Colours(io::stdout().is_terminal() && takes_sequences() && !unwanted)
+        Colours(io::stdout().is_terminal() && takes_sequences() && screen::colours_are_wanted())
     }
 
     fn paint(&self, state: State, text: &str) -> String {

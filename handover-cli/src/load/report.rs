@@ -5,9 +5,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use crate::numbers::{grouped, time};
+use crate::progress;
 use crate::screen::Screen;
 use crate::trouble::Trouble;
 use crate::units;
@@ -238,8 +239,7 @@ impl Shown {
         let known = end.messages.is_some() || end.time.is_some();
         let bar = (known && io::stdout().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stdout());
-            bar.set_style(ProgressStyle::with_template("[{bar:20}] {msg}").expect("a template").progress_chars("##-"));
-            bar
+            bar.with_style(progress::style("bar:20", "{msg}"))
         });
         Shown { screen: Screen::new(), bar }
     }

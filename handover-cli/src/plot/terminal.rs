@@ -34,10 +34,9 @@ pub(crate) struct Manner {
 impl Manner {
     pub(crate) fn of_standard_output() -> Manner {
         let terminal = io::stdout().is_terminal() && takes_sequences();
-        let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let term = env::var("TERM").unwrap_or_default();
         Manner {
-            colours: terminal && !set("NO_COLOR") && term != "dumb",
+            colours: terminal && screen::colours_are_wanted() && term != "dumb",
             points: !["linux", "dumb"].contains(&term.as_str()),
             width: screen::width().unwrap_or(WIDTH).clamp(WIDTH_LEAST, WIDTH_MOST),
         }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::numbers::grouped;
+use crate::numbers::{bytes, counted, grouped};
+use crate::progress;
 use crate::system::standard;
 
 /// What is over by then needs no bar.
@@ -17,7 +18,8 @@ pub(crate) struct Progress {
     begun: Option<Instant>,
     /// How many bytes or messages there are, if that is known.
     whole: Option<u64>,
-    template: &'static str,
+    /// What is told beside the bar.
+    beside: fn(&Progress) -> String,
     bar: Option<ProgressBar>,
     messages: u64,
     done: u64,
@@ -27,21 +29,25 @@ impl Progress {
     /// Of standard input; of one whose end is not known there is none.
     pub(crate) fn of_input() -> Progress {
         let whole = standard::left(&io::stdin());
-        Progress::begin(whole, "[{wide_bar}] {bytes} of {total_bytes}, {msg}", whole.is_some())
+        let beside = |so_far: &Progress| {
+            let whole = bytes(so_far.whole.unwrap_or_default());
+            format!("{} of {whole}, {}", bytes(so_far.done), counted(so_far.messages as usize, "message"))
+        };
+        Progress::begin(whole, beside, whole.is_some())
     }
 
     /// Of so many messages that are printed, into a file: what is printed into a pipe may come out on the terminal.
     pub(crate) fn of_output(whole: Option<u64>) -> Progress {
-        let template = match whole {
-            Some(_) => "[{wide_bar}] {msg} of {len}",
-            None => "{msg} in {elapsed}",
+        let beside = |so_far: &Progress| match so_far.whole {
+            Some(whole) => format!("{} of {}", grouped(so_far.messages), counted(whole as usize, "message")),
+            None => counted(so_far.messages as usize, "message"),
         };
-        Progress::begin(whole, template, standard::is_file(&io::stdout()))
+        Progress::begin(whole, beside, standard::is_file(&io::stdout()))
     }
 
-    fn begin(whole: Option<u64>, template: &'static str, shown: bool) -> Progress {
+    fn begin(whole: Option<u64>, beside: fn(&Progress) -> String, shown: bool) -> Progress {
         let begun = (shown && io::stderr().is_terminal()).then(Instant::now);
-        Progress { begun, whole, template, bar: None, messages: 0, done: 0 }
+        Progress { begun, whole, beside, bar: None, messages: 0, done: 0 }
     }
 
     /// One message more, and so much more of the whole.
@@ -52,11 +58,13 @@ impl Progress {
         if self.bar.is_none() && begun.elapsed() >= LONG {
             let target = ProgressDrawTarget::stderr();
             let bar = ProgressBar::with_draw_target(self.whole, target).with_elapsed(begun.elapsed());
-            bar.set_style(ProgressStyle::with_template(self.template).expect("a template").progress_chars("##-"));
-            self.bar = Some(bar);
+            self.bar = Some(bar.with_style(match self.whole {
+                Some(_) => progress::style("wide_bar:", "{msg}"),
+                None => ProgressStyle::with_template("{msg} in {elapsed}").expect("a template"),
+            }));
         }
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{} messages", grouped(self.messages)));
+            bar.set_message((self.beside)(self));
             bar.set_position(self.done);
         }
     }

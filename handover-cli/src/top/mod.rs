@@ -9,7 +9,6 @@ mod palette;
 mod state;
 mod terminal;
 
-use std::env;
 use std::io::{self, IsTerminal};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +20,7 @@ use self::palette::Palette;
 use self::state::{Flow, Top};
 use self::terminal::{Event, Terminal};
 use crate::interrupt::{Interrupt, LOOK};
+use crate::screen;
 use crate::system::{processes, signals};
 use crate::target::Target;
 use crate::trouble::Trouble;
@@ -65,7 +65,7 @@ pub(crate) fn top(wanted: &Watch) -> Result<(), Trouble> {
     thread::sleep(MOMENT.min(wanted.interval));
     top.see(Look::at_all_and(file)?);
 
-    let palette = Palette::new(env::var_os("NO_COLOR").is_none_or(|text| text.is_empty()));
+    let palette = Palette::new(screen::colours_are_wanted());
     let interrupt = Interrupt::listen_to(signals::ENDINGS)?;
     let mut terminal = Terminal::take()?;
     let mut next = Instant::now() + wanted.interval;
