@@ -66,8 +66,9 @@ impl Row for Scene {
     }
 
     fn can_be_stopped(&self) -> bool {
-        // What is over while somebody is stopped is another matter.
-        self.before.is_empty() && self.state != State::Over
+        // What is over while somebody is stopped is another matter, as is one who looks for tasks and finds none.
+        let finds_none = self.operation == Operation::RingAlarms && self.state == State::Late;
+        self.before.is_empty() && self.state != State::Over && !finds_none
     }
 
     fn way(&self) -> Way {

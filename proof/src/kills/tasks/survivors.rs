@@ -270,8 +270,13 @@ impl Stage {
         }
         self.workers.pop();
         if operation.takes() {
-            // When it goes on, it needs something to take.
-            self.submit_one();
+            // When it goes on, it needs something to take; if it has it already, there may be no room for more.
+            let number = self.fresh();
+            match self.submitters[0].try_submit(wide(number)).map_err(|refused| refused.error) {
+                Ok(_) => self.known.push(Known::waiting(number)),
+                Err(Error::Full) => {}
+                Err(error) => return broken(format!("submit for a stopped process: {error}")),
+            }
         }
         Ok(came)
     }
