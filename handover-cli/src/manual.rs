@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command, CommandFactory, ValueHint};
 use clap_complete::Shell;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{CompleteEnv, Shells};
@@ -16,7 +16,9 @@ use clap_mangen::roff::{Roff, roman};
 
 use handover::Kind;
 
+use crate::in_one_sentence;
 use crate::system::paths::is_path;
+use crate::system::words::quoted;
 use crate::trouble::Trouble;
 
 /// By this the script asks what may come next, of the command itself.
@@ -52,7 +54,7 @@ pub(crate) fn complete<Whole: CommandFactory>() -> Result<bool, Trouble> {
     let asked = CompleteEnv::with_factory(completed::<Whole>).var(ASKED);
     asked
         .try_complete(env::args_os(), env::current_dir().ok().as_deref())
-        .map_err(|error| Trouble::Usage(error.to_string()))
+        .map_err(|error| Trouble::Usage(in_one_sentence(&error.to_string())))
 }
 
 /// The command as it is completed: with the names of what is there.
@@ -62,14 +64,17 @@ fn completed<Whole: CommandFactory>() -> Command {
         let others: Vec<String> = command.get_visible_aliases().map(str::to_owned).collect();
         let command = command.visible_alias(None).aliases(others);
         let kinds: &[Kind] = match command.get_name() {
-            "create" => return command,
+            "create" => &[],
             "publish" | "subscribe" => &[Kind::Broadcast],
             "work" | "letters" | "cancel" => &[Kind::Tasks],
             "push" | "pop" | "resize" => &[Kind::Queue, Kind::Tasks],
             _ => &[Kind::Queue, Kind::Broadcast, Kind::Tasks],
         };
         command.mut_args(|argument| match argument.get_id().as_str() {
-            "name" | "names" => argument.add(ArgValueCompleter::new(Names(kinds))),
+            "name" | "names" if !kinds.is_empty() => argument.add(ArgValueCompleter::new(Names(kinds))),
+            _ if argument.get_value_hint() == ValueHint::AnyPath => {
+                argument.add(ArgValueCompleter::new(|begun: &OsStr| plain(PathCompleter::any().complete(begun))))
+            }
             _ => argument,
         })
     })
@@ -81,17 +86,20 @@ struct Names(&'static [Kind]);
 impl ValueCompleter for Names {
     fn complete(&self, begun: &OsStr) -> Vec<CompletionCandidate> {
         if is_path(begun.as_encoded_bytes()) {
-            return PathCompleter::file().complete(begun);
+            return plain(PathCompleter::file().complete(begun));
         }
         let Some(begun) = begun.to_str() else { return Vec::new() };
         let named = handover::segments().unwrap_or_default().into_iter().map(|segment| segment.name);
-        // Shells put it into the line as it is. Anybody may have chosen the name.
-        let harmless = |name: &str| name.chars().all(|each| each.is_alphanumeric() || "-_.,:+@%\\".contains(each));
-        let fits = |name: &String| {
-            name.starts_with(begun) && harmless(name) && handover::kind(name).is_ok_and(|kind| self.0.contains(&kind))
-        };
-        named.filter(fits).map(CompletionCandidate::new).collect()
+        let fits =
+            |name: &String| name.starts_with(begun) && handover::kind(name).is_ok_and(|kind| self.0.contains(&kind));
+        plain(named.filter(fits).map(CompletionCandidate::new).collect())
     }
+}
+
+/// Those that a shell takes as they are. They are put into the line unquoted, and anybody may have chosen the names.
+fn plain(candidates: Vec<CompletionCandidate>) -> Vec<CompletionCandidate> {
+    let is_plain = |one: &CompletionCandidate| one.get_value().to_str().is_some_and(|text| quoted(text) == text);
+    candidates.into_iter().filter(is_plain).collect()
 }
 
 #[derive(Args, Debug)]

@@ -55,6 +55,17 @@ fn names_of_queues_are_completed_where_their_kind_fits() {
     let evil = Name(format!("cli-test-{}$(touch evil)", std::process::id()));
     common::create(&["create", &evil]);
     assert!(!completed("bash", &["stat", "cli-test-"]).contains("evil"));
+    let folder = std::env::temp_dir().join(format!("handover-completed-{}", std::process::id()));
+    fs::create_dir(&folder).unwrap();
+    for name in ["good", "$(touch evil)"] {
+        fs::write(folder.join(name), "").unwrap();
+    }
+    let begun = folder.join("").to_str().unwrap().to_owned();
+    for words in [&["stat", &begun][..], &["create", "--file", &begun], &["man", "--all", &begun]] {
+        let completed = completed("bash", words);
+        assert!(!completed.contains("evil") && completed.contains("good"), "{completed}");
+    }
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[cfg(unix)]
