@@ -1,6 +1,7 @@
 //! How far a long input or output is, for whoever sits at the terminal.
 
-use std::io::{self, IsTerminal};
+use std::fs::File;
+use std::io::{self, IsTerminal, Seek};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -28,7 +29,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Of standard input; of one whose end is not known there is none.
     pub(crate) fn of_input() -> Progress {
-        let whole = standard::left(&io::stdin());
+        let whole = standard::file(&io::stdin()).and_then(left);
         let beside = |so_far: &Progress| {
             let whole = bytes(so_far.whole.unwrap_or_default());
             format!("{} of {whole}, {}", bytes(so_far.done), counted(so_far.messages as usize, "message"))
@@ -42,7 +43,7 @@ impl Progress {
             Some(whole) => format!("{} of {}", grouped(so_far.messages), counted(whole as usize, "message")),
             None => counted(so_far.messages as usize, "message"),
         };
-        Progress::begin(whole, beside, standard::is_file(&io::stdout()))
+        Progress::begin(whole, beside, standard::file(&io::stdout()).is_some())
     }
 
     fn begin(whole: Option<u64>, beside: fn(&Progress) -> String, shown: bool) -> Progress {
@@ -68,6 +69,11 @@ impl Progress {
             bar.set_position(self.done);
         }
     }
+}
+
+/// How many bytes a file still has.
+fn left(mut file: File) -> Option<u64> {
+    Some(file.metadata().ok()?.len().saturating_sub(file.stream_position().ok()?))
 }
 
 impl Drop for Progress {

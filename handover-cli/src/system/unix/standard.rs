@@ -1,7 +1,7 @@
 //! Standard input and output, without ever being stuck in them.
 
 use std::fs::File;
-use std::io::{self, Seek, Stdin, Stdout};
+use std::io::{self, Stdin, Stdout};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -41,18 +41,8 @@ pub(crate) fn is_read(out: &Stdout) -> io::Result<()> {
     takes(out, Duration::ZERO).map(drop)
 }
 
-/// How many bytes standard input still has, if that is a file of a file system.
-pub(crate) fn left(input: &Stdin) -> Option<u64> {
-    let mut file = file(input)?;
-    Some(file.metadata().ok()?.len().saturating_sub(file.stream_position().ok()?))
-}
-
-/// Whether standard output is a file of a file system.
-pub(crate) fn is_file(out: &Stdout) -> bool {
-    file(out).is_some()
-}
-
-fn file(stream: &impl AsFd) -> Option<File> {
+/// The file of a file system that it is, if it is one.
+pub(crate) fn file(stream: &impl AsFd) -> Option<File> {
     let file = File::from(stream.as_fd().try_clone_to_owned().ok()?);
     file.metadata().is_ok_and(|facts| facts.is_file()).then_some(file)
 }

@@ -127,18 +127,8 @@ pub(crate) fn is_read(out: &Stdout) -> io::Result<()> {
     }
 }
 
-/// How many bytes standard input still has, if that is a file of a file system.
-pub(crate) fn left(input: &Stdin) -> Option<u64> {
-    let mut file = file(input)?;
-    Some(file.metadata().ok()?.len().saturating_sub(file.stream_position().ok()?))
-}
-
-/// Whether standard output is a file of a file system.
-pub(crate) fn is_file(out: &Stdout) -> bool {
-    file(out).is_some()
-}
-
-fn file(stream: &impl AsHandle) -> Option<File> {
+/// The file of a file system that it is, if it is one.
+pub(crate) fn file(stream: &impl AsHandle) -> Option<File> {
     let mut file = File::from(stream.as_handle().try_clone_to_owned().ok()?);
     // Pipes and consoles have no position.
     (file.metadata().is_ok_and(|facts| facts.is_file()) && file.stream_position().is_ok()).then_some(file)
