@@ -88,7 +88,7 @@ fn room(found: Option<Room>) -> Check {
             .remedy(format!("mount -t tmpfs tmpfs {FOLDER}"));
     };
     let told = format!("{FOLDER} has {}, of which {} are free", numbers::bytes(bytes), numbers::bytes(free));
-    let larger = format!("mount -o remount,size={} {FOLDER}", numbers::bytes((bytes * 2).next_multiple_of(1024 * MIB)));
+    let larger = format!("mount -o remount,size={}G {FOLDER}", (bytes * 2).div_ceil(1024 * MIB));
     if free < (bytes / 20).min(64 * MIB) || free_files == 0 {
         Check::wrong("no-room", about, told)
             .meaning("New queues are refused for want of memory. Those that are there have theirs.")
