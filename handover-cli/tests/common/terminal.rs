@@ -155,6 +155,13 @@ impl Terminal {
         }
     }
 
+    /// What is to be read when all that the program wrote is shown, for one that has ended.
+    pub fn last_text(&self) -> String {
+        const MARK: &str = "that was all";
+        rustix::io::write(&self.program, MARK.as_bytes()).unwrap();
+        self.shows("what was written last", |text| text.contains(MARK))
+    }
+
     /// Whether the terminal is as the program found it: as it was set, out of the other screen, with a cursor.
     #[track_caller]
     pub fn is_as_it_was(&self) {
