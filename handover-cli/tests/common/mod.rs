@@ -16,8 +16,7 @@ mod system;
 #[allow(unused_imports, reason = "as above")]
 pub use system::*;
 
-/// How many times as long things may take: under an emulator each instruction takes many, and each system call may be a
-/// message to another process.
+/// How many times as long things may take: under an emulation of Windows each system call is a message to another process.
 pub fn slower() -> u32 {
     env::var("HANDOVER_TEST_SLOWER").map_or(1, |times| times.parse().expect("a number"))
 }

@@ -188,7 +188,7 @@ fn a_child_does_not_keep_its_killed_parents_lock_alive() {
 #[test]
 fn no_child_keeps_a_lock_at_whatever_instruction_it_was_forked() {
     const FILES: u64 = 500;
-    // Some times as many as it takes. An emulator stops the other thread for each, for as long as there are more.
+    // Several times as many as it takes. An emulator stops the other thread for each, for as long as there are more.
     const FORKS: u64 = 2000;
     if let Some(path) = part() {
         let opened = AtomicBool::new(false);
