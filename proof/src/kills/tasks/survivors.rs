@@ -262,8 +262,9 @@ impl Stage {
             }
         }
         let report = self.queue.report();
-        // It may have its hand on the hint to what was due, which then waits; docs/GUARANTEES.md says so.
-        if operation == Operation::RingAlarms && came.is_empty() && report.delayed > 0 {
+        // The stopped one may have what was due, or the hint to it, which is why it waits; docs/GUARANTEES.md says so.
+        let held = report.leased + report.waiting.iter().sum::<usize>();
+        if operation == Operation::RingAlarms && came.is_empty() && (held == 0 || report.delayed > 0) {
             return broken("beside one who is stopped, nobody sees to what is due");
         }
         if report.deaths > 0 || report.workers.iter().any(|worker| !worker.alive) {
